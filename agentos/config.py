@@ -1,0 +1,114 @@
+"""Settings: defaults, then `AGENTOS_HOME/config.toml`, then the environment; the last one that speaks wins.
+
+Standard library only: every client imports this, and must start fast.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from agentos.errors import UserError
+
+
+def _doc(text: str, default: object) -> object:
+    return field(default=default, metadata={"doc": text})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting. `name` is `AGENTOS_NAME` in the environment and `name` in config.toml."""
+
+    home: Path = _doc("everything that lasts, and the socket; an empty folder is a fresh installation", Path())  # type: ignore[assignment]
+    cache: Path = _doc("downloads that can be fetched again; default: `HOME/cache`", Path())  # type: ignore[assignment]
+    kernel_model: str = _doc("the model that plans: a catalog name, or `litellm:PROVIDER/MODEL`", "qwen2.5-coder-0.5b")  # type: ignore[assignment]
+    kernel_engine: str = _doc("`auto`, or the engine that runs the kernel model", "auto")  # type: ignore[assignment]
+    kernel_script: str = _doc("a script for the `scripted` engine, for tests and demonstrations", "")  # type: ignore[assignment]
+    api_base: str = _doc("address of an OpenAI-compatible server for `litellm:` models; default: the provider's", "")  # type: ignore[assignment]
+    url: str = _doc("address of a system on another machine, for clients; default: the socket in HOME", "")  # type: ignore[assignment]
+    key: str = _doc("API key for `url`", "")  # type: ignore[assignment]
+    memory_budget: str = _doc("most memory that loaded models may take, such as `8GiB`; default: what is available", "")  # type: ignore[assignment]
+    threads: int = _doc("processor threads an engine uses; 0: as many as there are cores", 0)  # type: ignore[assignment]
+    context: int = _doc("longest prompt and answer together of a local model, in tokens", 4096)  # type: ignore[assignment]
+    offline: bool = _doc("fetch nothing: a model that is not stored is refused", False)  # type: ignore[assignment]
+    undo_hours: float = _doc("how long something deleted can be brought back", 24.0)  # type: ignore[assignment]
+    remote_timeout: float = _doc("seconds a remote model may take to answer", 60.0)  # type: ignore[assignment]
+    lang: str = _doc("`en` or `zh`, for text that answers no sentence; default: the locale's", "")  # type: ignore[assignment]
+
+    @property
+    def database(self) -> Path:
+        """The one SQLite database."""
+        return self.home / "agentos.db"
+
+    @property
+    def models(self) -> Path:
+        """The model store."""
+        return self.home / "models"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the system and its engines."""
+        return self.home / "logs"
+
+    @property
+    def socket(self) -> Path:
+        """The Unix socket; under the temporary folder where HOME is too long for one (about 100 bytes)."""
+        path = self.home / "agentos.sock"
+        if len(os.fsencode(path)) < 100:
+            return path
+        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"agentos-{os.getuid()}-{digest}" / "agentos.sock"
+
+    @property
+    def language(self) -> str:
+        """`en` or `zh`."""
+        said = self.lang or os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
+        return "zh" if said.lower().startswith("zh") else "en"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings in force.
+
+    Raises:
+        UserError: config.toml cannot be read, names an unknown setting, or a value has the wrong type.
+    """
+    env = os.environ if environ is None else environ
+    home = Path(env.get("AGENTOS_HOME") or Path.home() / ".agentos").expanduser().absolute()
+    values: dict[str, object] = {}
+    file = home / "config.toml"
+    if file.is_file():
+        try:
+            values.update(tomllib.loads(file.read_text("utf-8")))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"{file} is not valid TOML: {error}. Mend it or move it away.") from error
+    known = {item.name: item for item in fields(Settings)}
+    for name in values:
+        if name not in known or name == "home":
+            raise UserError(f"{file}: there is no setting {name!r}. There are: {', '.join(sorted(set(known) - {'home'}))}.")
+    for name in known:
+        said = env.get(f"AGENTOS_{name.upper()}")
+        if said is not None and said != "" and name != "home":
+            values[name] = said
+    typed = {name: _typed(name, value, known[name].default) for name, value in values.items()}
+    cache = typed.pop("cache", None) or home / "cache"
+    return Settings(home=home, cache=Path(str(cache)).expanduser().absolute(), **typed)  # type: ignore[arg-type]
+
+
+def _typed(name: str, value: object, default: object) -> object:
+    try:
+        if isinstance(default, bool):
+            if isinstance(value, bool):
+                return value
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[str(value).lower()]
+        if isinstance(default, int):
+            return int(str(value))
+        if isinstance(default, float):
+            return float(str(value))
+    except (KeyError, ValueError):
+        raise UserError(f"setting {name!r} must be a {type(default).__name__}, and is {value!r}") from None
+    return str(value)

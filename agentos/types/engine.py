@@ -1,0 +1,133 @@
+"""The seam between the system and whatever runs a model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from agentos.types.calls import Json
+from agentos.types.units import Bytes, Seconds
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What an engine needs in order to load a model."""
+
+    name: str
+    path: Path | None = None
+    """Folder with config.json, tokenizer.json and *.safetensors; None for a remote model."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    context: int = 4096
+    """Longest prompt and answer together, in tokens."""
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    """Engine-specific: a remote model's provider, a scripted engine's script."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Text in three parts, by how often it can be reused; an engine that caches nothing reads them joined.
+
+    `prefix` is the same for every request. Each of `blocks` is read after the prefix and without
+    regard to the other blocks, so an engine may compute each one's key-value state once and lay
+    the states side by side (Gim et al., Prompt Cache, MLSys 2024). `tail` is this request's own.
+    """
+
+    prefix: str
+    blocks: tuple[str, ...] = ()
+    tail: str = ""
+
+    @property
+    def text(self) -> str:
+        """The whole prompt in reading order."""
+        return self.prefix + "".join(self.blocks) + self.tail
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One request to a model."""
+
+    id: str
+    prompt: Prompt | tuple[Message, ...]
+    """Raw text (already in the model's own chat form), or messages that the engine puts into it."""
+    max_tokens: int = 256
+    temperature: float = 0.0
+    """0 takes the most likely token each time."""
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    grammar: str | None = None
+    """A Lark grammar (llguidance's dialect); an engine that cannot follow it says so in `LoadedModel.grammar`."""
+    draft: str = ""
+    """Text the answer is likely to copy from: its spans are proposed and verified in one pass."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A piece of the answer as it comes."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Completed:
+    """The end of an answer and what it took."""
+
+    reason: Literal["stop", "length", "cancelled"]
+    text: str
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    """Prompt tokens whose key-value state was reused."""
+    tokens: int = 0
+    """Tokens of the answer, forced and copied ones included."""
+    passes: int = 0
+    """Forward passes over the model's weights, the prompt's included."""
+    seconds: Seconds = 0.0
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in memory."""
+
+    name: str
+    engine: str
+    device: str
+    dtype: str
+    memory: Bytes
+    """Resident memory of the engine's process after loading."""
+    pid: int
+    grammar: bool
+    """Whether the engine holds its output to `Generation.grammar`."""
+    seconds: Seconds
+    """How long loading took."""
+    context: int = 0
+
+
+class Engine(Protocol):
+    """Runs one model in a child process of its own; the contract is tests/contracts/test_engine.py.
+
+    Errors: `Failed` where a model cannot be loaded or its process died in the middle of an answer,
+    `UserError` where the request cannot be met (a prompt longer than the context).
+    """
+
+    name: str
+
+    async def load(self, spec: ModelSpec) -> LoadedModel:
+        """Starts the child and loads the weights; on failure no process is left."""
+        ...
+
+    def generate(self, request: Generation) -> AsyncIterator[Token | Completed]:
+        """Tokens as they come, then one `Completed`. Closing the iterator cancels the request."""
+        ...
+
+    async def unload(self) -> None:
+        """Ends the child; the operating system takes the memory back."""
+        ...

@@ -1,0 +1,135 @@
+"""What a syscall may reach: the services behind `Context`, as protocols."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from agentos.types.calls import Caller
+from agentos.types.results import (
+    AuditRows,
+    Deleted,
+    Explanation,
+    Help,
+    KernelStatus,
+    LoadedReport,
+    ModelCard,
+    ModelList,
+    Pulled,
+    ResourceReport,
+    Text,
+    Undone,
+    Unloaded,
+)
+
+
+class Progress(Protocol):
+    """Told how far a long call is."""
+
+    async def __call__(
+        self, message: str, done: float | None = None, total: float | None = None, unit: str = ""
+    ) -> None:
+        """`done` of `total` in `unit` (`B` for bytes); without them, a line of what is happening."""
+        ...
+
+
+class Resources(Protocol):
+    """The machine."""
+
+    async def report(self, kind: str, top: int) -> ResourceReport:
+        """Figures of one kind, or of all; `top` limits processes."""
+        ...
+
+
+class Models(Protocol):
+    """The catalog, the store on disk and what is in memory."""
+
+    def listing(self, state: str) -> ModelList:
+        """Models in a state, or all."""
+        ...
+
+    def card(self, model: str) -> ModelCard:
+        """All that is known of one model."""
+        ...
+
+    async def pull(self, model: str, source: str | None, progress: Progress) -> Pulled:
+        """Brings a model to disk: fetched, checked against its hash, converted once."""
+        ...
+
+    async def load(
+        self, model: str, engine: str, device: str, keep_alive: str, progress: Progress
+    ) -> LoadedReport:
+        """Brings a stored model into memory; joins a load that is under way."""
+        ...
+
+    async def unload(self, model: str) -> Unloaded:
+        """Takes a model out of memory."""
+        ...
+
+    async def generate(self, model: str, prompt: str, max_tokens: int, ctx: Context) -> Text:
+        """A model's answer, streamed through `ctx.text`; loads the model where it is stored and not loaded."""
+        ...
+
+    async def delete(self, model: str, call: str) -> Deleted:
+        """Takes a stored model away; it can be brought back for a day."""
+        ...
+
+
+class Policy(Protocol):
+    """The reference monitor, asked without calling."""
+
+    def explain(self, syscall: str, user: str | None, caller: Caller) -> Explanation:
+        """What policy would say to `user` (the caller where None) making a call."""
+        ...
+
+
+class Audit(Protocol):
+    """The record of every decision and call."""
+
+    def search(
+        self, *, user: str | None, syscall: str | None, decision: str | None, since: str | None
+    ) -> AuditRows:
+        """Rows that match, newest first."""
+        ...
+
+
+class Trash(Protocol):
+    """What was deleted and can still be brought back."""
+
+    async def restore(self, item: str, caller: Caller) -> Undone:
+        """Brings back an item by its undo id; `last` is the caller's newest."""
+        ...
+
+
+class KernelView(Protocol):
+    """The kernel's own state."""
+
+    def status(self) -> KernelStatus:
+        """Which model plans, and how it does."""
+        ...
+
+    def help(self, topic: str | None) -> Help:
+        """The syscalls about a topic, or all."""
+        ...
+
+
+class Context(Protocol):
+    """All that a syscall can reach; made for one call, after policy has let it through."""
+
+    caller: Caller
+    call: str
+    resources: Resources
+    models: Models
+    policy: Policy
+    audit: Audit
+    trash: Trash
+    kernel: KernelView
+
+    async def progress(
+        self, message: str, done: float | None = None, total: float | None = None, unit: str = ""
+    ) -> None:
+        """Tells the caller how far the call is."""
+        ...
+
+    async def text(self, delta: str) -> None:
+        """Streams a piece of a model's answer to the caller."""
+        ...

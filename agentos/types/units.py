@@ -1,0 +1,111 @@
+"""Units carried by a type, so that a figure is rendered the same way wherever it is shown."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a number counts: `B`, `s`, `%`, `time` (seconds since the epoch, UTC)."""
+
+    symbol: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a text is: `name` and `private` are copied as written, `duration` is read by `seconds`."""
+
+    name: str
+
+
+Bytes = Annotated[int, Unit("B")]
+Seconds = Annotated[float, Unit("s")]
+Percent = Annotated[float, Unit("%")]
+Timestamp = Annotated[float, Unit("time")]
+Count = Annotated[int, Unit("")]
+
+Name = Annotated[str, Kind("name")]
+"""A model, data set, job, user or syscall, as the person wrote it."""
+Private = Annotated[str, Kind("private")]
+"""Free text (a prompt, a command): audit rows keep its length and hash, never its words."""
+KeepAlive = Annotated[str, Kind("duration")]
+"""A duration such as `10m`, `1h30m`, `90` (seconds), or `forever`."""
+
+_FACTORS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_WORDS = [
+    (r"(?:seconds?|secs?|秒钟?)", "s"),
+    (r"(?:minutes?|mins?|分钟?)", "m"),
+    (r"(?:hours?|hrs?|个?小时|个?钟头)", "h"),
+    (r"(?:days?|天)", "d"),
+    (r"(?:weeks?|周|星期)", "w"),
+]
+_NUMBERS = {
+    "an": 1, "a": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
+    "nine": 9, "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30, "half an": 0.5, "half a": 0.5,
+    "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10, "半": 0.5,
+    "十五": 15, "二十": 20, "三十": 30,
+}
+_FOREVER = {"forever", "-1", "always", "indefinitely", "永远", "一直", "永久"}
+
+
+def seconds(text: str) -> float | None:
+    """Seconds in a duration written for people, in English or Chinese; None is forever.
+
+    Raises:
+        ValueError: the text is not a duration.
+    """
+    said = text.strip().lower()
+    if said in _FOREVER:
+        return None
+    said = re.sub(r"\band\b", " ", said)
+    for pattern, short in _WORDS:
+        said = re.sub(rf"\s*{pattern}", short, said)
+    for word in sorted(_NUMBERS, key=len, reverse=True):
+        said = re.sub(rf"(?<![\w.]){re.escape(word)}\s*(?=[smhdw](?![a-z]))", str(_NUMBERS[word]), said)
+    said = said.replace(" ", "")
+    if re.fullmatch(r"\d+(\.\d+)?", said):
+        return float(said)
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhdw])", said)
+    if not parts or "".join(n + u for n, u in parts) != said:
+        raise ValueError(f"{text!r} is not a duration; write it like '90s', '10m', '1h30m' or 'forever'")
+    return sum(float(number) * _FACTORS[unit] for number, unit in parts)
+
+
+def size(text: str) -> int:
+    """Bytes in a size written for people: `512MiB`, `2 GB`, `4g` (binary unless it says `B` alone with k, M, G, T).
+
+    Raises:
+        ValueError: the text is not a size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b?)\s*", text.lower())
+    if not match:
+        raise ValueError(f"{text!r} is not a size; write it like '512MiB' or '4GB'")
+    number, prefix, suffix = match.groups()
+    base = 1000 if suffix == "b" and prefix else 1024
+    return int(float(number) * base ** " kmgt".index(prefix or " "))
+
+
+def show_bytes(count: float) -> str:
+    """A size for people, in binary units."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(amount) < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def show_seconds(count: float) -> str:
+    """A span of time for people."""
+    if count < 1:
+        return f"{count * 1000:.0f} ms"
+    if count < 60:
+        return f"{count:.1f} s"
+    minutes, rest = divmod(round(count), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    named = [(days, "d"), (hours, "h"), (minutes, "m"), (rest, "s")]
+    return " ".join(f"{value}{unit}" for value, unit in named if value) or "0s"

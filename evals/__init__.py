@@ -1,0 +1,1 @@
+"""Scripted suites that score any kernel model."""

@@ -1,0 +1,1 @@
+"""The rules, in Cedar, and the schema they are checked against."""
