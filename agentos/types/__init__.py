@@ -42,7 +42,7 @@ from agentos.types.results import (
     Unloaded,
 )
 from agentos.types.seams import Audit, Context, KernelView, Models, Policy, Resources, Trash
-from agentos.types.units import Bytes, Count, KeepAlive, Name, Percent, Private, Seconds, Timestamp
+from agentos.types.units import Bytes, Count, KeepAlive, Name, Percent, Private, Seconds, Timestamp, When
 
 __all__ = [
     "Allowed", "Approval", "Audit", "AuditRow", "AuditRows", "Bytes", "Call", "Caller", "Completed", "Context",
@@ -51,5 +51,5 @@ __all__ = [
     "LoadedReport", "Memory", "Message", "ModelCard", "ModelList", "ModelRow", "ModelSpec", "Models", "Name",
     "NeedsPerson", "Network", "Percent", "Plan", "Policy", "Private", "Process", "Prompt", "Pulled",
     "ResourceReport", "Resources", "Role", "Scope", "Seconds", "Step", "Text", "Timestamp", "Token", "Trash",
-    "Undone", "Unloaded",
+    "Undone", "Unloaded", "When",
 ]

@@ -16,7 +16,10 @@ class Unit:
 
 @dataclass(frozen=True)
 class Kind:
-    """What a text is: `name` and `private` are copied as written, `duration` is read by `seconds`."""
+    """What a text is: `name` and `private` are copied as written, `duration` is read by `seconds`, `size` by `size`.
+
+    A `time` is kept in the person's words or as ISO 8601.
+    """
 
     name: str
 
@@ -33,6 +36,8 @@ Private = Annotated[str, Kind("private")]
 """Free text (a prompt, a command): audit rows keep its length and hash, never its words."""
 KeepAlive = Annotated[str, Kind("duration")]
 """A duration such as `10m`, `1h30m`, `90` (seconds), or `forever`."""
+When = Annotated[str, Kind("time")]
+"""A time in a person's words (`yesterday`, `2 hours ago`, `昨天`) or as ISO 8601."""
 
 _FACTORS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _WORDS = [
