@@ -27,9 +27,11 @@ class Memory:
 
     total: Bytes
     available: Bytes
-    """What a new process can have without swapping."""
+    """What a new process can have without swapping, within the container's limit."""
     used: Bytes
+    """By all processes; by the container's where it has a limit."""
     percent: Percent
+    """Of the container's limit where there is one, else of the total."""
     swap_total: Bytes = 0
     swap_used: Bytes = 0
     limit: Bytes | None = None
@@ -42,9 +44,10 @@ class Gpu:
 
     index: Count
     name: str
-    memory_total: Bytes
-    memory_used: Bytes
-    used: Percent
+    memory_total: Bytes | None
+    """None, here and below: the processor does not tell."""
+    memory_used: Bytes | None
+    used: Percent | None
     temperature_c: float | None = None
     power_watts: float | None = None
     processes: tuple[str, ...] = ()
@@ -79,8 +82,10 @@ class Process:
     pid: Count
     name: str
     user: str
-    cpu: Percent
-    memory: Bytes
+    cpu: Percent | None
+    """Of one core, so that several threads can come to more than 100; None where the system keeps it to itself."""
+    memory: Bytes | None
+    """Resident."""
 
 
 @dataclass(frozen=True)
