@@ -45,6 +45,9 @@ class Prompt:
     prefix: str
     blocks: tuple[str, ...] = ()
     tail: str = ""
+    chat: bool = False
+    """Whether the engine puts prefix and blocks into a system message and the tail into a user's, in the
+    model's own chat form; otherwise the text is raw."""
 
     @property
     def text(self) -> str:
@@ -66,8 +69,9 @@ class Generation:
     seed: int | None = None
     grammar: str | None = None
     """A Lark grammar (llguidance's dialect); an engine that cannot follow it says so in `LoadedModel.grammar`."""
-    draft: str = ""
-    """Text the answer is likely to copy from: its spans are proposed and verified in one pass."""
+    draft: tuple[str, ...] = ()
+    """Texts the answer may copy from, the first a guess at the whole answer; their spans are proposed and
+    verified in one pass, which can save passes and cannot change the answer."""
 
 
 @dataclass(frozen=True)

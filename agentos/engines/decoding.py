@@ -1,0 +1,172 @@
+"""One answer, token by token: grammar, forced tokens, drafts, sampling.
+
+Forced tokens cost no pass of their own: they ride along with the next one. A draft is verified in one
+pass and cannot change the answer, only save passes (Leviathan et al. 2023; Saxena, prompt lookup
+decoding, 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import llguidance.torch
+import torch
+from llguidance import LLMatcher, LLTokenizer
+from torch import Tensor
+
+from agentos.errors import UserError
+
+Forward = Callable[[list[int], int], Tensor]
+"""Feeds tokens and gives the hidden states [n, hidden] of the last n of them."""
+
+DRAFT = 16
+"""Most tokens proposed at once."""
+
+
+class Grammar:
+    """The tokens that may come next."""
+
+    def __init__(self, tokenizer: LLTokenizer, grammar: str) -> None:
+        """Compiles a Lark grammar.
+
+        Raises:
+            UserError: it does not compile.
+        """
+        self._matcher = LLMatcher(tokenizer, grammar, log_level=0)
+        if self._matcher.is_error():
+            raise UserError(f"the grammar does not compile: {self._matcher.get_error()}")
+        self._mask = llguidance.torch.allocate_token_bitmask(1, tokenizer.vocab_size)
+        self._bits = torch.arange(32, dtype=torch.int32)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more may come."""
+        return bool(self._matcher.is_stopped())
+
+    def forced(self) -> list[int]:
+        """Takes in and gives the tokens that must come next."""
+        tokens: list[int] = [] if self.finished else self._matcher.compute_ff_tokens()
+        if tokens:
+            self._matcher.consume_tokens(tokens)
+        return tokens
+
+    def allowed(self) -> Tensor:
+        """Ids of the tokens that may come next."""
+        llguidance.torch.fill_next_token_bitmask(self._matcher, self._mask, 0)
+        words = self._mask[0].nonzero()[:, 0]
+        bits = (self._mask[0][words].unsqueeze(1) >> self._bits) & 1
+        rows, columns = bits.nonzero(as_tuple=True)
+        return words[rows] * 32 + columns
+
+    def take(self, token: int) -> None:
+        """Takes a token in."""
+        if not self._matcher.consume_token(token):
+            raise UserError(f"the grammar lost its way: {self._matcher.get_error()}")
+
+    def acceptable(self, tokens: Sequence[int]) -> int:
+        """How many of the tokens may come next, one after the other."""
+        return int(self._matcher.validate_tokens(list(tokens)))
+
+
+@dataclass
+class Draft:
+    """Where an answer's next tokens may be copied from."""
+
+    sources: list[list[int]] = field(default_factory=list)
+    """Texts as tokens; the first one is a guess at the answer from its beginning."""
+    plain: frozenset[int] = frozenset()
+    """Tokens too common to find a place by on their own."""
+
+    def propose(self, answer: list[int], most: int) -> list[int]:
+        """What may follow: the continuation of the longest recent run that a source holds too."""
+        if not answer:
+            return self.sources[0][:most] if self.sources else []
+        for length in range(min(4, len(answer)), 0, -1):
+            run = answer[-length:]
+            if length == 1 and run[0] in self.plain:
+                return []
+            for source in self.sources:
+                for start in range(len(source) - length):
+                    if source[start : start + length] == run:
+                        return source[start + length : start + length + most]
+        return []
+
+
+def decode(
+    forward: Forward,
+    rewind: Callable[[int], None],
+    choose: Callable[[Tensor, Tensor | None], int],
+    prompt: list[int],
+    *,
+    grammar: Grammar | None,
+    draft: Draft,
+    ends: frozenset[int],
+    most: int,
+) -> Iterator[int]:
+    """The answer's tokens, end tokens left out.
+
+    Args:
+        forward: Runs the model over tokens and keeps their state.
+        rewind: Drops the last n tokens from the state.
+        choose: Picks a token from a hidden state, among the allowed ones or all.
+        prompt: Tokens not yet in the state; at least one.
+        grammar: Holds the answer to a form.
+        draft: Proposals.
+        ends: Tokens that end an answer.
+        most: Longest answer, in tokens.
+    """
+    answer: list[int] = []
+    pending = list(prompt)
+    while len(answer) < most:
+        forced = grammar.forced() if grammar else []
+        for token in forced:
+            if token in ends:
+                return
+            answer.append(token)
+            pending.append(token)
+            yield token
+        if grammar and grammar.finished:
+            return
+        proposed = draft.propose(answer, DRAFT)
+        if grammar:
+            proposed = proposed[: grammar.acceptable(proposed)]
+        hidden = forward(pending + proposed, 1 + len(proposed))
+        pending = []
+        for index in range(1 + len(proposed)):
+            token = choose(hidden[index], grammar.allowed() if grammar else None)
+            if grammar:
+                grammar.take(token)
+            matched = index < len(proposed) and token == proposed[index]
+            if token in ends:
+                return
+            answer.append(token)
+            yield token
+            if not matched:
+                rewind(len(proposed) - index)
+                pending = [token]
+                break
+            if len(answer) >= most or (grammar and grammar.finished):
+                return
+
+
+def sampler(head: Any, temperature: float, seed: int | None) -> Callable[[Tensor, Tensor | None], int]:
+    """Picks the likeliest token, or draws one at a temperature."""
+    generator = torch.Generator()
+    if seed is not None:
+        generator.manual_seed(seed)
+    elif temperature > 0:
+        generator.seed()
+
+    def choose(hidden: Tensor, allowed: Tensor | None) -> int:
+        if allowed is not None and len(allowed) == 1:
+            return int(allowed[0])
+        logits = head.logits(hidden, allowed)
+        if temperature <= 0:
+            best = int(logits.argmax())
+        else:
+            best = int(torch.multinomial((logits / temperature).softmax(0).cpu(), 1, generator=generator))
+        return best if allowed is None else int(allowed[best])
+
+    return choose

@@ -1,0 +1,84 @@
+"""A double that ships in the package: answers by a script, with the same process, stream and errors.
+
+The script is a YAML file, or its text: a list of `{when: REGEX, say: TEXT}`; the first rule whose
+pattern is found in the end of the prompt answers, with `\\1` … filled from the match. `wait`
+(seconds before each piece) and `die: true` (the process ends after the first piece) make trouble on
+purpose. Nothing matching, it echoes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agentos.errors import Failed, UserError
+from agentos.types import Completed, Generation, ModelSpec, Prompt
+
+
+class Backend:
+    """Plays a script."""
+
+    grammar = False
+
+    def __init__(self) -> None:
+        """An engine without a script."""
+        self._rules: list[dict[str, Any]] = []
+        self._context = 0
+
+    def load(self, spec: ModelSpec) -> dict[str, Any]:
+        """Reads the script named in `spec.settings["script"]`."""
+        script = str(spec.settings.get("script", "[]"))
+        source = Path(script) if len(script) < 1000 and "\n" not in script else None
+        try:
+            text = source.read_text("utf-8") if source is not None and source.is_file() else script
+            self._rules = list(yaml.safe_load(text) or [])
+            for rule in self._rules:
+                re.compile(rule["when"])
+        except (OSError, yaml.YAMLError, re.error, TypeError, KeyError) as error:
+            raise Failed(f"the script of {spec.name!r} cannot be read: {error}") from error
+        self._context = spec.context
+        return {"device": "cpu", "dtype": "text", "context": spec.context}
+
+    def generate(
+        self, request: Generation, emit: Callable[[str], None], cancelled: Callable[[], bool]
+    ) -> Completed:
+        """Plays the first rule that matches the request's own part of the prompt."""
+        started = time.monotonic()
+        parts = request.prompt
+        prompt = parts.tail or parts.prefix if isinstance(parts, Prompt) else parts[-1].content
+        if len(prompt.split()) > self._context:
+            raise UserError(f"the prompt is longer than the context of {self._context} tokens")
+        for rule in self._rules:
+            match = re.search(rule["when"], prompt, re.DOTALL)
+            if match is None:
+                continue
+            said = ""
+            for count, piece in enumerate(re.findall(r"\S+\s*|\s+", match.expand(str(rule["say"])))):
+                time.sleep(float(rule.get("wait", 0)))
+                if cancelled():
+                    return self._completed("cancelled", said, prompt, started)
+                if count >= request.max_tokens:
+                    return self._completed("length", said, prompt, started)
+                stops = [piece.index(stop) for stop in request.stop if stop in piece]
+                said += piece[: min(stops)] if stops else piece
+                emit(piece[: min(stops)] if stops else piece)
+                if stops:
+                    break
+                if rule.get("die"):
+                    os._exit(9)
+            return self._completed("stop", said, prompt, started)
+        return self._completed("stop", "", prompt, started)
+
+    def idle(self) -> bool:
+        """Nothing to do."""
+        return False
+
+    def _completed(self, reason: Any, said: str, prompt: str, started: float) -> Completed:
+        words = len(said.split())
+        return Completed(reason, said, len(prompt.split()), 0, words, words, time.monotonic() - started)

@@ -1,0 +1,278 @@
+"""Runs a causal model with transformers' own modules and our decoding over them."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from tokenizers.decoders import DecodeStream
+from torch import Tensor
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+
+from agentos.engines.decoding import Draft, Grammar, decode, sampler
+from agentos.engines.kv import Segments, State, rotary_frequencies
+from agentos.engines.weights import Head, prepare
+from agentos.errors import Failed, UserError
+from agentos.types import Completed, Generation, Message, ModelSpec, Prompt
+
+
+class Backend:
+    """One model in this process."""
+
+    grammar = True
+
+    def load(self, spec: ModelSpec) -> dict[str, Any]:
+        """Loads the weights and gets ready to answer.
+
+        Raises:
+            Failed: the folder holds no model that transformers knows, or there is no such device.
+        """
+        torch.set_grad_enabled(False)
+        if spec.path is None:
+            raise Failed(f"{spec.name!r} has no folder; pull it first")
+        if spec.device == "gpu" and not torch.cuda.is_available():
+            raise Failed(f"this machine has no GPU that torch can use; load {spec.name!r} with --device cpu")
+        gpu = spec.device != "cpu" and torch.cuda.is_available()
+        self._device = torch.device("cuda" if gpu else "cpu")
+        try:
+            config = AutoConfig.from_pretrained(spec.path)
+            causal = any("CausalLM" in name for name in config.architectures or [])
+            loader: Any = AutoModelForCausalLM if causal else AutoModel
+            self._model = loader.from_pretrained(spec.path, dtype=torch.bfloat16).eval()
+            self._tokenizer = AutoTokenizer.from_pretrained(spec.path)
+        except (OSError, ValueError, KeyError) as error:
+            raise Failed(f"{spec.name!r} cannot be loaded: {error}") from error
+        self._causal = causal
+        longest = int(getattr(config, "max_position_embeddings", spec.context))
+        self._context = min(spec.context, longest)
+        if not causal:
+            self._model.to(self._device)
+            return {"device": self._device.type, "dtype": "bfloat16", "context": self._context}
+        dtype = prepare(self._model, self._device)
+        self._head = Head(self._model.get_output_embeddings().weight.detach())
+        self._compute = self._model.model.norm.weight.dtype
+        self._segments = Segments(rotary_frequencies(self._model))
+        self._state = State(config, self._compute, self._device)
+        self._laid: tuple[Any, ...] = ()
+        self._tokens: list[int] = []
+        self._passes = 0
+        self._guide: Any = None
+        self._waiting: deque[tuple[str, str]] = deque()
+        self._kept = Path(str(spec.settings["kv_cache"])) if spec.settings.get("kv_cache") else None
+        self._identity = f"{spec.name}:{sum(f.stat().st_size for f in spec.path.glob('*.safetensors'))}:{dtype}"
+        self._read: set[str] = set()
+        self._unsaved: set[str] = set()
+        ends = self._model.generation_config.eos_token_id
+        listed = ends if isinstance(ends, list) else [ends]
+        self._ends = frozenset(e for e in [*listed, self._tokenizer.eos_token_id] if e is not None)
+        return {"device": self._device.type, "dtype": dtype, "context": self._context}
+
+    def generate(
+        self, request: Generation, emit: Callable[[str], None], cancelled: Callable[[], bool]
+    ) -> Completed:
+        """Answers one request.
+
+        Raises:
+            UserError: the model writes no text, or prompt and answer exceed the context.
+        """
+        started = time.monotonic()
+        if not self._causal:
+            raise UserError("this model gives vectors and writes no text; name a causal model")
+        self._passes = 0
+        prompt = self._form(request.prompt)
+        if request.max_tokens == 0:
+            self._plan_ahead(prompt)
+            return Completed("stop", "")
+        pending, total = self._lay(prompt, request.max_tokens)
+        grammar = Grammar(self._guidance(), request.grammar) if request.grammar else None
+        stream, text, shown, tokens = DecodeStream(skip_special_tokens=True), "", 0, 0
+        hold = max((len(stop) for stop in request.stop), default=1) - 1
+        reason: Any = "stop"
+        steps = decode(
+            self._forward, self._rewind, sampler(self._head, request.temperature, request.seed), pending,
+            grammar=grammar, draft=self._draft(request.draft), ends=self._ends,
+            most=min(request.max_tokens, self._context - total),
+        )
+        for token in steps:
+            tokens += 1
+            text += stream.step(self._tokenizer.backend_tokenizer, token) or ""
+            cut = min((text.index(stop) for stop in request.stop if stop in text), default=-1)
+            if cut >= 0:
+                text = text[:cut]
+                break
+            if len(text) - hold > shown:
+                emit(text[shown : len(text) - hold])
+                shown = len(text) - hold
+            if cancelled():
+                reason = "cancelled"
+                break
+        else:
+            if tokens >= request.max_tokens and not (grammar and grammar.finished):
+                reason = "length"
+        if len(text) > shown:
+            emit(text[shown:])
+        self._laid, self._tokens = self._laid, []
+        return Completed(
+            reason, text, total, total - len(pending), tokens, self._passes, time.monotonic() - started
+        )
+
+    def idle(self) -> bool:
+        """Computes one waiting block's state; once all are, writes them to disk for the next start."""
+        if not getattr(self, "_causal", False):
+            return False
+        if self._waiting:
+            prefix, block = self._waiting.popleft()
+            self._segment(prefix, block)
+            return True
+        if self._unsaved and self._kept is not None:
+            self._save(self._unsaved.pop())
+            return True
+        return False
+
+    def _form(self, prompt: Prompt | tuple[Message, ...]) -> Prompt:
+        """The prompt as raw text, in the model's own chat form."""
+        if not isinstance(prompt, Prompt):
+            return Prompt(prefix=self._template([{"role": turn.role, "content": turn.content} for turn in prompt]))
+        if not prompt.chat:
+            return prompt
+        marks = ["\x01system\x01", "\x01user\x01"]
+        roles = [{"role": "system", "content": marks[0]}, {"role": "user", "content": marks[1]}]
+        before, _, rest = self._template(roles).partition(marks[0])
+        between, _, after = rest.partition(marks[1])
+        return Prompt(before + prompt.prefix, prompt.blocks, between + prompt.tail + after)
+
+    def _template(self, turns: list[dict[str, str]]) -> str:
+        if not self._tokenizer.chat_template:
+            return "\n".join(turn["content"] for turn in turns)
+        return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def _guidance(self) -> Any:
+        if self._guide is None:
+            import llguidance.hf
+
+            self._guide = llguidance.hf.from_tokenizer(
+                self._tokenizer, n_vocab=len(self._head._weight), eos_token=sorted(self._ends)
+            )
+        return self._guide
+
+    def _draft(self, texts: tuple[str, ...]) -> Draft:
+        sources = [self._encode(text) for text in texts if text]
+        plain = {token for token in {t for s in sources for t in s} if len(self._tokenizer.decode([token]).strip()) < 2}
+        return Draft(sources, frozenset(plain))
+
+    def _lay(self, prompt: Prompt, most: int) -> tuple[list[int], int]:
+        """Gets all of the prompt but its last tokens into the state; gives those, and the prompt's length."""
+        if prompt.blocks and self._segments.movable:
+            key = (prompt.prefix, prompt.blocks)
+            if self._laid and self._laid[0] == key:
+                self._state.length = self._laid[1]
+            else:
+                self._laid = ()
+                for block in (None, *prompt.blocks):
+                    self._segment(prompt.prefix, block)
+                self._state.length = 0
+                for block in (None, *prompt.blocks):
+                    name = _key(prompt.prefix, block)
+                    shift = 0 if block is None else self._state.length - self._prefix_length(prompt.prefix)
+                    self._state.append(self._segments.get(name, shift, self._compute))
+                self._laid = (key, self._state.length)
+            pending = self._encode(prompt.tail)
+        else:
+            self._laid, self._state.length = (), 0
+            pending = self._encode(prompt.text)
+        total = self._state.length + len(pending)
+        if total >= self._context:
+            raise UserError(
+                f"the prompt has {total} tokens and the context is {self._context}; shorten it or raise the setting 'context'"
+            )
+        return pending, total
+
+    def _prefix_length(self, prefix: str) -> int:
+        return int(self._segments.items()[_key(prefix, None)].shape[3])
+
+    def _segment(self, prefix: str, block: str | None) -> None:
+        """Sees to it that a state is kept for a prefix, or for a block read after it."""
+        self._load_kept(prefix)
+        name = _key(prefix, block)
+        if name in self._segments:
+            return
+        self._laid = ()
+        self._state.length = 0
+        if block is not None:
+            self._segment(prefix, None)
+            self._state.length = 0
+            self._state.append(self._segments.get(_key(prefix, None), 0, self._compute))
+        start = self._state.length
+        self._forward(self._encode(prefix if block is None else block), 1)
+        self._segments.put(name, self._state.slice(start, self._state.length))
+        self._unsaved.add(prefix)
+
+    def _plan_ahead(self, prompt: Prompt) -> None:
+        self._waiting.extend((prompt.prefix, block) for block in prompt.blocks if self._segments.movable)
+
+    def _file(self, prefix: str) -> Path | None:
+        digest = hashlib.sha256(f"{self._identity}\0{prefix}".encode()).hexdigest()[:24]
+        return None if self._kept is None else self._kept / f"{digest}.safetensors"
+
+    def _load_kept(self, prefix: str) -> None:
+        file = self._file(prefix)
+        if file is None or prefix in self._read:
+            return
+        self._read.add(prefix)
+        if file.is_file():
+            try:
+                with safe_open(str(file), "pt", device=str(self._device)) as kept:
+                    for name in kept.keys():  # noqa: SIM118
+                        self._segments.put(name, kept.get_tensor(name))
+            except Exception:  # a damaged file is only a lost saving: it is made again
+                file.unlink(missing_ok=True)
+
+    def _save(self, prefix: str) -> None:
+        file = self._file(prefix)
+        assert file is not None
+        mark = _key(prefix, None)[:16]
+        kept = {name: state.contiguous() for name, state in self._segments.items().items() if name.startswith(mark)}
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = file.with_suffix(".tmp")
+            save_file(kept, temporary)
+            temporary.replace(file)
+        except OSError:
+            self._kept = None  # a full disk: the next start computes them again
+
+    def _forward(self, tokens: list[int], wanted: int) -> Tensor:
+        self._passes += 1
+        count, start = len(tokens), self._state.length
+        ids = torch.tensor([tokens], device=self._device)
+        mask = None
+        if count > 1:
+            mask = torch.ones(count, start + count, dtype=torch.bool, device=self._device).tril(start)[None, None]
+        kinds = set(getattr(self._model.config, "layer_types", None) or ["full_attention"])
+        output = self._model.model(
+            input_ids=ids,
+            position_ids=torch.arange(start, start + count, device=self._device)[None],
+            attention_mask={kind: mask for kind in kinds},
+            past_key_values=self._state.cache,
+            use_cache=True,
+        )
+        self._state.length += count
+        hidden: Tensor = output.last_hidden_state[0, -wanted:]
+        return hidden
+
+    def _rewind(self, count: int) -> None:
+        self._state.length -= count
+
+
+def _key(prefix: str, block: str | None) -> str:
+    return f"{hashlib.sha256(prefix.encode()).hexdigest()[:16]}/{hashlib.sha256((block or '').encode()).hexdigest() if block is not None else ''}"

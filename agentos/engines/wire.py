@@ -1,0 +1,50 @@
+"""What the system and an engine's process say to each other: one JSON object a line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agentos.types import Completed, Generation, Message, ModelSpec, Prompt
+
+Line = dict[str, Any]
+
+
+def encode(line: Mapping[str, Any]) -> bytes:
+    """One line, newline included."""
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def spec_line(spec: ModelSpec) -> Line:
+    """The request to load a model."""
+    return {"op": "load", **dataclasses.asdict(spec), "path": None if spec.path is None else str(spec.path)}
+
+
+def read_spec(line: Mapping[str, Any]) -> ModelSpec:
+    """What `spec_line` wrote."""
+    path = line["path"]
+    return ModelSpec(line["name"], None if path is None else Path(path), line["device"], line["context"], line["settings"])
+
+
+def generation_line(request: Generation) -> Line:
+    """The request to generate."""
+    return {"op": "generate", **dataclasses.asdict(request), "chat": not isinstance(request.prompt, Prompt)}
+
+
+def read_generation(line: Mapping[str, Any]) -> Generation:
+    """What `generation_line` wrote."""
+    fields = {item.name: line[item.name] for item in dataclasses.fields(Generation)}
+    if line["chat"]:
+        fields["prompt"] = tuple(Message(**message) for message in line["prompt"])
+    else:
+        fields["prompt"] = Prompt(**{**line["prompt"], "blocks": tuple(line["prompt"]["blocks"])})
+    fields["stop"], fields["draft"] = tuple(line["stop"]), tuple(line["draft"])
+    return Generation(**fields)
+
+
+def read_completed(line: Mapping[str, Any]) -> Completed:
+    """A `Completed` from its line."""
+    return Completed(**{item.name: line[item.name] for item in dataclasses.fields(Completed)})

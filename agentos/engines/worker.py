@@ -1,0 +1,123 @@
+"""The engine's own process: `python -m agentos.engines.worker NAME`.
+
+Requests come on standard input and answers go to what standard output was at the start; anything a
+library prints goes to standard error. When standard input closes, however the system ended, so does
+the process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, BinaryIO, Protocol
+
+from agentos.engines import wire
+from agentos.errors import AgentosError, Failed, UserError
+from agentos.types import Completed, Generation, ModelSpec
+
+
+class Backend(Protocol):
+    """What `agentos/engines/<name>.py` defines as `Backend`: one model, one request at a time."""
+
+    grammar: bool
+
+    def load(self, spec: ModelSpec) -> dict[str, Any]:
+        """Loads the model; gives `device`, `dtype` and `context`."""
+        ...
+
+    def generate(
+        self, request: Generation, emit: Callable[[str], None], cancelled: Callable[[], bool]
+    ) -> Completed:
+        """Answers; `emit` takes each piece of text, `cancelled` is asked between passes."""
+        ...
+
+    def idle(self) -> bool:
+        """Does a little background work while nothing is asked; False when there is none."""
+        ...
+
+
+def serve(backend: Backend, source: BinaryIO, sink: BinaryIO) -> None:
+    """Answers requests until the source closes."""
+    inbox: queue.SimpleQueue[wire.Line] = queue.SimpleQueue()
+    cancelled: set[str] = set()
+    lock = threading.Lock()
+
+    def read() -> None:
+        for raw in source:
+            line = wire.json.loads(raw)
+            if line["op"] == "cancel":
+                cancelled.add(line["id"])
+            else:
+                inbox.put(line)
+        os._exit(0)
+
+    def send(line: wire.Line) -> None:
+        with lock:
+            sink.write(wire.encode(line))
+            sink.flush()
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        try:
+            line = inbox.get_nowait()
+        except queue.Empty:
+            if backend.idle():
+                continue
+            line = inbox.get()
+        ident = line.get("id", "load")
+        try:
+            if line["op"] == "load":
+                loaded = backend.load(wire.read_spec(line))
+                send({"id": ident, "loaded": {**loaded, "memory": resident(), "grammar": backend.grammar}})
+            elif ident in cancelled:
+                send({"id": ident, "completed": dataclasses.asdict(Completed("cancelled", ""))})
+            else:
+                request = wire.read_generation(line)
+                completed = backend.generate(
+                    request,
+                    lambda text, ident=ident: send({"id": ident, "token": text}),  # type: ignore[misc]
+                    lambda ident=ident: ident in cancelled,  # type: ignore[misc]
+                )
+                send({"id": ident, "completed": dataclasses.asdict(completed)})
+        except UserError as error:
+            send({"id": ident, "error": str(error), "kind": "user"})
+        except AgentosError as error:
+            send({"id": ident, "error": str(error), "kind": "failed"})
+        except MemoryError:
+            send({"id": ident, "error": "the engine ran out of memory", "kind": "failed"})
+        except Exception as error:
+            import traceback
+
+            traceback.print_exc()
+            send({"id": ident, "error": f"{type(error).__name__}: {error}", "kind": "failed"})
+        finally:
+            cancelled.discard(ident)
+
+
+def resident() -> int:
+    """Bytes of memory this process holds."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def main() -> None:
+    """Runs the backend named on the command line."""
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    try:
+        module = importlib.import_module(f"agentos.engines.{sys.argv[1]}")
+    except ImportError as error:
+        sink.write(wire.encode({"id": "load", "error": str(Failed(f"engine {sys.argv[1]!r} cannot start: {error}")), "kind": "failed"}))
+        sink.flush()
+        return
+    serve(module.Backend(), sys.stdin.buffer, sink)
+
+
+if __name__ == "__main__":
+    main()
