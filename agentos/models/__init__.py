@@ -1,0 +1,1 @@
+"""The catalog, the model store on disk, and what is in memory."""
