@@ -1,0 +1,256 @@
+"""The plan language: what the kernel model writes, one call a line.
+
+    training.finetune(model="bert-mini", dataset="reviews")
+    training.evaluate(model=s1.model, dataset="reviews-test")
+    models.unload(model="llama") after s2
+
+`s1` is the first line's result; `after` waits without using one. `?` stands for a required argument
+that the sentence lacks. `none()` is a sentence that no syscall answers, `chat()` small talk.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agentos.errors import UserError
+from agentos.registry import Registry
+from agentos.syscall import Param, Syscall
+from agentos.types import Json, Step
+from agentos.types.calls import references
+
+MOST_STEPS = 8
+NONE, CHAT = "none()", "chat()"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A required argument that the sentence does not give."""
+
+    syscall: str
+    parameter: str
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a model wrote, read back."""
+
+    steps: tuple[Step, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    chat: bool = False
+
+
+def write(steps: Sequence[Step], table: Registry) -> str:
+    """A plan in the language; edges that references imply are not repeated."""
+    lines = []
+    number = {step.id: f"s{index}" for index, step in enumerate(steps, 1)}
+    for step in steps:
+        order = [param.name for param in table[step.syscall].params]
+        named = sorted(step.args.items(), key=lambda item: order.index(item[0]))
+        args = ", ".join(f"{name}={_value(value, number)}" for name, value in named)
+        implied = references(step.args)
+        waits = [number[name] for name in step.after if name not in implied]
+        lines.append(f"{step.syscall}({args})" + (f" after {', '.join(waits)}" if waits else ""))
+    return "\n".join(lines) or NONE
+
+
+def _value(value: Json, number: Mapping[str, str]) -> str:
+    if isinstance(value, dict):
+        step, _, name = str(value["$ref"]).partition(".")
+        return f"{number.get(step, step)}.{name}"
+    if isinstance(value, list):
+        return f"[{', '.join(_value(item, number) for item in value)}]"
+    if value == "?":
+        return "?"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+
+
+_TOKEN = re.compile(
+    r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<number>-?\d+(?:\.\d+)?)(?![\w.])|(?P<ref>s\d+\.\w+)'
+    r"|(?P<word>[A-Za-z_][\w.]*)|(?P<mark>[()\[\],=?]))"
+)
+
+
+class _Reader:
+    def __init__(self, line: str) -> None:
+        self.line, self.at = line, 0
+
+    def peek(self) -> tuple[str, str]:
+        match = _TOKEN.match(self.line, self.at)
+        if match is None:
+            rest = self.line[self.at :].strip()
+            if rest:
+                raise UserError(f"cannot read {rest!r} in the plan line {self.line!r}")
+            return "end", ""
+        return str(match.lastgroup), match.group(str(match.lastgroup))
+
+    def next(self, *kinds: str) -> str:
+        kind, text = self.peek()
+        if kind not in kinds and text not in kinds:
+            raise UserError(f"expected {' or '.join(kinds)}, not {text!r}, in the plan line {self.line!r}")
+        match = _TOKEN.match(self.line, self.at)
+        assert match is not None
+        self.at = match.end()
+        return text
+
+
+def parse(text: str, table: Registry) -> Parsed:
+    """Reads a plan back; names, references and the graph are checked, values are not yet.
+
+    Raises:
+        UserError: a line cannot be read, names no syscall, or refers to no earlier step.
+    """
+    lines = [line.strip() for line in text.strip().strip("`").splitlines()]
+    lines = [line for line in lines if line and line not in {"python", "```"}]
+    if not lines:
+        raise UserError("the plan is empty")
+    if lines[0].startswith((NONE, CHAT)):
+        return Parsed(chat=lines[0].startswith(CHAT))
+    steps: list[Step] = []
+    missing: list[Missing] = []
+    for index, line in enumerate(lines[:MOST_STEPS], 1):
+        reader = _Reader(line)
+        entry = table[reader.next("word")]
+        reader.next("(")
+        args: dict[str, Json] = {}
+        while reader.peek()[1] != ")":
+            name = reader.next("word")
+            reader.next("=")
+            if reader.peek()[1] == "?":
+                reader.next("?")
+                missing.append(Missing(entry.name, name))
+            else:
+                args[name] = _read_value(reader)
+            if reader.peek()[1] == ",":
+                reader.next(",")
+        reader.next(")")
+        after: list[str] = []
+        if reader.peek()[1] == "after":
+            reader.next("after")
+            after.append(reader.next("word"))
+            while reader.peek()[1] == ",":
+                reader.next(",")
+                after.append(reader.next("word"))
+        if reader.peek()[0] != "end":
+            raise UserError(f"there is more than a call in the plan line {line!r}")
+        after += [name for name in references(args) if name not in after]
+        wrong = [name for name in after if name not in {step.id for step in steps}]
+        if wrong:
+            raise UserError(f"{wrong[0]!r} is not an earlier step, in the plan line {line!r}")
+        steps.append(Step(f"s{index}", entry.name, args, tuple(after)))
+    return Parsed(tuple(steps), tuple(missing))
+
+
+def _read_value(reader: _Reader) -> Json:
+    kind, text = reader.peek()
+    if text == "[":
+        reader.next("[")
+        items: list[Json] = []
+        while reader.peek()[1] != "]":
+            items.append(_read_value(reader))
+            if reader.peek()[1] == ",":
+                reader.next(",")
+        reader.next("]")
+        return items
+    reader.next("string", "number", "ref", "word")
+    if kind == "string":
+        try:
+            value: Json = json.loads(text)
+        except ValueError:
+            value = text[1:-1]
+        return str(value).strip()
+    if kind == "number":
+        return float(text) if "." in text else int(text)
+    if kind == "ref":
+        return {"$ref": text}
+    words: dict[str, Json] = {"True": True, "False": False, "true": True, "false": False}
+    if text not in words:
+        raise UserError(f"{text!r} is no value, in the plan line {reader.line!r}")
+    return words[text]
+
+
+_WORD = re.compile(r"[A-Za-z0-9_~/.][\w~/.:@+\\-]*", re.ASCII)
+_EDGES = ".,:;!?/"
+
+
+def chunks(sentence: str) -> list[str]:
+    """The sentence in pieces that a value may begin and end at: words, single marks, single Chinese characters."""
+    pieces: list[str] = []
+    at = 0
+    while at < len(sentence):
+        match = _WORD.match(sentence, at)
+        word = match.group() if match else sentence[at]
+        if len(word) > 1:
+            kept = word.rstrip(_EDGES)
+            word = kept or word[0]
+        pieces.append(word)
+        at += len(word)
+    return pieces
+
+
+def grammar(entries: Sequence[Syscall], sentence: str) -> str:
+    """A Lark grammar (llguidance's dialect) of the plans over some syscalls for one sentence.
+
+    Names and free text can only be spans of the sentence, or an earlier step's result: what the
+    person did not write cannot be written.
+    """
+    pieces = chunks(sentence)
+    words = json.dumps([_escape(piece) for piece in pieces], ensure_ascii=False)
+    spans = {
+        "NAME": r"/[^ \"\\，。！？、；：“”‘’（）]([^\"\\，。！？；“”]*[^ \"\\，。！？、；：“”‘’（）])?/",
+        "FREE": r'/[^ ]((.|\n)*[^ ])?/',
+    }
+    rules = [f"{name}: SPAN_{name} & {shape}" for name, shape in spans.items()]
+    rules += [f'SPAN_{name}: %regex {{ "substring_chunks": {words} }}' for name in spans]
+    first, later = [], []
+    for index, entry in enumerate(entries):
+        for where, listed in (("first", first), ("later", later)):
+            rules.append(f"{where}_{index}: {_quote(entry.name + '(')} {_args(entry, entries, where == 'later')} \")\"")
+            listed.append(f"{where}_{index}")
+    rules.append(r'after: " after " STEP (", " STEP)*')
+    rules.append("STEP: /s[1-8]/")
+    rules.append(f"start: {_quote(NONE)} | {_quote(CHAT)} | ({' | '.join(first)}) more?")
+    rules.append(f'more: ("\\n" ({" | ".join(later)}) after?)+')
+    return "\n".join(rules)
+
+
+def _args(entry: Syscall, entries: Sequence[Syscall], later: bool) -> str:
+    """The arguments in the signature's order, optional ones left out or not."""
+    shapes = [(p.required, f'{_quote(p.name + "=")} {_shape(p, entries, later)}') for p in entry.params]
+    required = [shape for needed, shape in shapes if needed]
+    optional = [shape for needed, shape in shapes if not needed]
+    tails = [f'(", " {shape})?' for shape in optional]
+    if required:
+        return ' ", " '.join(required) + " " + " ".join(tails)
+    starts = [f"{shape} {' '.join(tails[index + 1 :])}".strip() for index, shape in enumerate(optional)]
+    return f"({' | '.join(starts)})?" if starts else ""
+
+
+def _shape(param: Param, entries: Sequence[Syscall], later: bool) -> str:
+    shapes = {
+        "choice": f'"\\"" ({" | ".join(_quote(choice) for choice in param.choices)}) "\\""',
+        "int": "/[0-9]{1,7}/",
+        "float": r"/[0-9]{1,4}(\.[0-9]{1,6})?(e-[0-9]{1,2})?/",
+        "bool": '("True" | "False")',
+        "duration": r'"\"" (/([0-9]{1,4}[dhms]){1,3}/ | "forever") "\""',
+        "private": '"\\"" FREE "\\""',
+    }
+    one = shapes.get(param.kind, '"\\"" NAME "\\""')
+    fields = {name for entry in entries for name in entry.fields if name == param.name}
+    if param.kind == "private":
+        fields |= {name for entry in entries for name in entry.fields if name == "text"}
+    if later and fields:
+        one = f"({one} | /s[1-7]/ ({' | '.join(_quote('.' + name) for name in sorted(fields))}))"
+    if param.many:
+        one = f'"[" {one} (", " {one})* "]"'
+    return f'({one} | "?")' if param.required else one
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _escape(piece: str) -> str:
+    return json.dumps(piece, ensure_ascii=False)[1:-1]

@@ -1,0 +1,108 @@
+"""The few syscalls and examples that could fit a sentence: TF-IDF over the table's own words.
+
+Retrieval only narrows what the model is shown, so that a prompt costs the same over 30 syscalls as
+over 300; which syscall it is, if any, is the model's choice.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from agentos.kernel.examples import Example
+from agentos.registry import Registry
+from agentos.syscall import Syscall
+
+
+@dataclass(frozen=True)
+class Found:
+    """What fits a sentence, best first."""
+
+    entries: tuple[Syscall, ...]
+    examples: tuple[Example, ...]
+
+
+def features(text: str) -> Counter[str]:
+    """Words, pairs of words, three-letter pieces of words, Chinese characters and pairs of them."""
+    said = text.lower()
+    words = re.findall(r"[a-z]+|\d+", said)
+    found: Counter[str] = Counter(words)
+    found.update(f"{a} {b}" for a, b in zip(words, words[1:], strict=False))
+    for word in words:
+        padded = f"^{word}$"
+        found.update(f"~{padded[i : i + 3]}" for i in range(len(padded) - 2))
+    for run in re.findall(r"[\u3400-\u9fff]+", said):
+        found.update(run)
+        found.update(run[i : i + 2] for i in range(len(run) - 1))
+    return found
+
+
+class Index:
+    """TF-IDF vectors in an inverted index."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        """Reads the texts once; the numbers `rank` gives are places in this list."""
+        counts = [features(text) for text in texts]
+        spread = Counter(name for count in counts for name in count)
+        self._weight = {name: math.log(1 + len(texts) / (1 + seen)) for name, seen in spread.items()}
+        self._where: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        for number, count in enumerate(counts):
+            vector = {name: (1 + math.log(times)) * self._weight[name] for name, times in count.items()}
+            norm = math.sqrt(sum(value * value for value in vector.values())) or 1.0
+            for name, value in vector.items():
+                self._where[name].append((number, value / norm))
+
+    def rank(self, text: str) -> dict[int, float]:
+        """Cosine similarities of the texts that share anything with this one."""
+        scores: dict[int, float] = defaultdict(float)
+        vector = {n: (1 + math.log(times)) * self._weight.get(n, 0.0) for n, times in features(text).items()}
+        norm = math.sqrt(sum(value * value for value in vector.values())) or 1.0
+        for name, value in vector.items():
+            for number, other in self._where.get(name, ()):
+                scores[number] += value / norm * other
+        return scores
+
+
+_JOINTS = re.compile(
+    r"\b(?:and then|then|after that|afterwards|and|also|plus)\b|[,;.!?，；。！？]\s*|然后|接着|之后|同时|顺便|并且|再", re.I
+)
+
+
+class Retrieval:
+    """Retrieval over one table."""
+
+    def __init__(self, table: Registry, examples: Iterable[Example]) -> None:
+        """Indexes the examples' sentences and the syscalls' names and docstrings."""
+        self._table = table
+        self._examples = list(examples)
+        self._entries = list(table)
+        self._said = Index([example.text for example in self._examples])
+        self._documented = Index([f"{entry.name.replace('.', ' ')} {entry.doc}" for entry in self._entries])
+
+    def find(self, sentence: str, entries: int = 6, examples: int = 12) -> Found:
+        """The syscalls and examples nearest to a sentence, and to each of its clauses."""
+        clauses = [part for part in _JOINTS.split(sentence) if part and part.strip()]
+        asked = [sentence, *clauses] if len(clauses) > 1 else [sentence]
+        near: dict[int, float] = defaultdict(float)
+        calls: dict[str, float] = defaultdict(float)
+        for number, text in enumerate(asked):
+            share = 1.0 if number == 0 else 0.8
+            for place, score in self._said.rank(text).items():
+                near[place] = max(near[place], share * score)
+            for place, score in self._documented.rank(text).items():
+                name = self._entries[place].name
+                calls[name] = max(calls[name], 0.5 * share * score)
+        for place, score in near.items():
+            for name in self._examples[place].syscalls:
+                calls[name] = max(calls[name], score)
+        best = sorted(calls, key=lambda name: -calls[name])[:entries]
+        if len(best) < entries:
+            best += [entry.name for entry in self._entries if entry.name not in best][: entries - len(best)]
+        shown = set(best)
+        fitting = [place for place in near if self._examples[place].syscalls <= shown]
+        ranked = sorted(fitting, key=lambda place: -near[place])
+        chosen = ranked[: examples]
+        return Found(tuple(self._table[name] for name in best), tuple(self._examples[place] for place in chosen))
