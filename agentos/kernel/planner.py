@@ -1,0 +1,176 @@
+"""From a sentence to a validated plan, by way of a model."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from agentos.errors import UserError
+from agentos.kernel import language, words
+from agentos.kernel.examples import Example
+from agentos.kernel.retrieval import Found, Retrieval
+from agentos.registry import Registry
+from agentos.syscall import Syscall
+from agentos.types import Completed, Engine, Generation, Json, Message, Plan, Prompt, Step
+
+PREFIX = """You are the kernel of agentos. Turn the user's sentence into calls, one a line, and write nothing else.
+- Copy names and texts from the sentence as they are. Leave out an argument that the sentence does not give.
+- Write ? for a required argument that the sentence does not give.
+- s1.model is the model of the first line's result. Add "after s1" to a call that must wait for the first line.
+- Write none() when no call does what the user asks. Write chat() for a greeting or small talk.
+
+The calls:
+"""
+_SMALL_TALK = (
+    "You are agentos, a system that runs models on this machine. Answer small talk in one short friendly sentence, "
+    "in the user's language. Never say that you did anything."
+)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan and what it took."""
+
+    plan: Plan
+    completed: Completed | None = None
+    found: Found | None = None
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What went wrong with a plan, for the one repair."""
+
+    plan: Plan
+    error: str
+
+
+class Planner:
+    """Plans with any engine; one that cannot follow a grammar is held to the language by reading it back."""
+
+    def __init__(
+        self, table: Registry, examples: Iterable[Example], engine: Callable[[], Awaitable[Engine]]
+    ) -> None:
+        """`engine` gives the kernel's loaded engine, and waits for it where it is still loading."""
+        self._table = table
+        self._examples = list(examples)
+        self._retrieval = Retrieval(table, self._examples)
+        self._engine = engine
+        self._numbers = itertools.count(1)
+
+    async def warm(self) -> None:
+        """Has the engine compute the states of the table's blocks while nothing is asked."""
+        blocks = [signature(entry) for entry in self._table] + [shot(example) for example in self._examples]
+        prompt = Prompt(PREFIX, tuple(blocks), "", chat=True)
+        await _finish(await self._engine(), Generation(self._id("warm"), prompt, max_tokens=0))
+
+    async def plan(self, sentence: str, name: str = "", correction: Correction | None = None) -> Planned:
+        """The plan for a sentence; what cannot be read or does not validate is repaired once.
+
+        Raises:
+            UserError: the sentence is empty, or too long for the model.
+            Failed: the model's process died.
+        """
+        if not sentence.strip():
+            raise UserError("there is nothing to plan: the sentence is empty")
+        found = self._retrieval.find(sentence)
+        for attempt in (1, 2):
+            completed = await self._write(sentence, found, correction)
+            try:
+                parsed = language.parse(completed.text, self._table)
+                steps = self.checked(parsed.steps, {(m.syscall, m.parameter) for m in parsed.missing})
+            except UserError as error:
+                if attempt == 2:
+                    reply = words.unplanned(sentence, str(error))
+                    return Planned(Plan(name, (), reply), completed, found)
+                correction = Correction(Plan(name), f"{completed.text!r}: {error}")
+                continue
+            if parsed.missing:
+                return Planned(Plan(name, (), words.asked(sentence, parsed.missing, self._table)), completed, found)
+            if parsed.chat:
+                return Planned(Plan(name, (), await self._small_talk(sentence)), completed, found)
+            reply = None if steps else words.declined(sentence, [entry.name for entry in found.entries[:3]])
+            return Planned(Plan(name, steps, reply), completed, found)
+        raise AssertionError("unreachable")
+
+    def checked(self, steps: Sequence[Step], missing: set[tuple[str, str]] = frozenset()) -> tuple[Step, ...]:  # type: ignore[assignment]
+        """The steps with their arguments' types put right; defaults are filled in at the call.
+
+        Raises:
+            UserError: an argument does not fit.
+        """
+        right = []
+        for step in steps:
+            entry = self._table[step.syscall]
+            lacking = {p.name: "?" for p in entry.params if (entry.name, p.name) in missing}
+            literal = {n: "x" if isinstance(v, dict) else v for n, v in step.args.items()}
+            typed = entry.validate({**lacking, **_plain_lists(literal)})
+            kept = {n: v if isinstance(v, dict) or _has_reference(v) else typed[n] for n, v in step.args.items()}
+            right.append(replace(step, args=kept))
+        return tuple(right)
+
+    async def _write(self, sentence: str, found: Found, correction: Correction | None) -> Completed:
+        engine = await self._engine()
+        blocks = [signature(entry) for entry in found.entries]
+        blocks += [shot(example) for example in reversed(found.examples)]
+        tail = sentence.strip()
+        if correction is not None:
+            was = language.write(correction.plan.steps, self._table) if correction.plan.steps else ""
+            tail += f"\n(This went wrong: {was} {correction.error} Write other calls.)"
+        grammar = language.grammar(found.entries, sentence)
+        request = Generation(
+            self._id("plan"), Prompt(PREFIX, tuple(blocks), tail, chat=True), max_tokens=256, grammar=grammar,
+            draft=(self._guess(sentence, found), sentence),
+        )
+        return await _finish(engine, request)
+
+    def _guess(self, sentence: str, found: Found) -> str:
+        """The nearest example's answer with its values replaced by what looks like a value in the sentence."""
+        if not found.examples:
+            return ""
+        example = found.examples[0]
+        values = [p for p in language.chunks(sentence) if re.search(r"[0-9_./-]", p) and re.search(r"\w{2}", p)]
+        copied = iter(values)
+
+        def swap(match: re.Match[str]) -> str:
+            return f'"{next(copied, match.group(1))}"' if match.group(1) in example.text else match.group()
+
+        return re.sub(r'"([^"\n]+)"', swap, example.answer)
+
+    async def _small_talk(self, sentence: str) -> str:
+        turns = (Message("system", _SMALL_TALK), Message("user", sentence))
+        completed = await _finish(await self._engine(), Generation(self._id("chat"), turns, max_tokens=40))
+        return completed.text.strip()
+
+    def _id(self, kind: str) -> str:
+        return f"{kind}-{next(self._numbers)}"
+
+
+def signature(entry: Syscall) -> str:
+    """A syscall as the model sees it: one line."""
+    shown = []
+    for param in entry.params:
+        kind = "|".join(param.choices) or {"int": "number", "private": "text"}.get(param.kind, param.kind)
+        shown.append(f"{param.name}: {kind}" + ("" if param.required else "?"))
+    return f"{entry.name}({', '.join(shown)})  # {entry.doc}\n"
+
+
+def shot(example: Example) -> str:
+    """An example as the model sees it."""
+    return f"\nUser: {example.text}\n{example.answer}\n"
+
+
+async def _finish(engine: Engine, request: Generation) -> Completed:
+    async for piece in engine.generate(request):
+        if isinstance(piece, Completed):
+            return piece
+    raise AssertionError("an engine's stream ended without its Completed")
+
+
+def _has_reference(value: Json) -> bool:
+    return isinstance(value, list) and any(isinstance(item, dict) for item in value)
+
+
+def _plain_lists(args: dict[str, Json]) -> dict[str, Json]:
+    return {n: ["x" if isinstance(i, dict) else i for i in v] if isinstance(v, list) else v for n, v in args.items()}

@@ -1,0 +1,41 @@
+"""What the kernel says in its own words, in the person's language. Figures and names come from results."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from agentos.kernel.language import Missing
+from agentos.registry import Registry
+
+_HAN = re.compile(r"[\u3400-\u9fff]")
+
+
+def language(sentence: str) -> str:
+    """`zh` where the sentence has Chinese in it, else `en`."""
+    return "zh" if _HAN.search(sentence) else "en"
+
+
+def declined(sentence: str, nearest: Sequence[str]) -> str:
+    """Nothing in the table answers."""
+    if language(sentence) == "zh":
+        return f"系统调用表里没有能做这件事的调用，什么都没有执行。最接近的是：{'、'.join(nearest)}。问“你能做什么”可以看全部。"
+    return f"Nothing in the syscall table does that; nothing was run. Nearest: {', '.join(nearest)}. Ask \"what can you do?\" for all."
+
+
+def asked(sentence: str, missing: Sequence[Missing], table: Registry) -> str:
+    """A required argument is missing."""
+    listed = []
+    for item in missing:
+        doc = next(param.doc for param in table[item.syscall].params if param.name == item.parameter)
+        listed.append((item, doc.rstrip(".。")))
+    if language(sentence) == "zh":
+        return "；".join(f"{i.syscall} 还需要参数 {i.parameter}（{doc}），请补充" for i, doc in listed) + "。"
+    return "; ".join(f"{i.syscall} needs '{i.parameter}' ({doc}): which one?" for i, doc in listed)
+
+
+def unplanned(sentence: str, why: str) -> str:
+    """The model's plan could not be used, and neither could its second one."""
+    if language(sentence) == "zh":
+        return f"没能把这句话变成可执行的计划（{why}），什么都没有执行。请换个说法。"
+    return f"No valid plan came of that ({why}); nothing was run. Please say it another way."
