@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
+from agentos.types.spoken import digits
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -47,12 +49,6 @@ _WORDS = [
     (r"(?:days?|天)", "d"),
     (r"(?:weeks?|周|星期)", "w"),
 ]
-_NUMBERS = {
-    "an": 1, "a": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
-    "nine": 9, "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30, "half an": 0.5, "half a": 0.5,
-    "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10, "半": 0.5,
-    "十五": 15, "二十": 20, "三十": 30,
-}
 _FOREVER = {"forever", "-1", "always", "indefinitely", "永远", "一直", "永久"}
 
 
@@ -65,11 +61,9 @@ def seconds(text: str) -> float | None:
     said = text.strip().lower()
     if said in _FOREVER:
         return None
-    said = re.sub(r"\band\b", " ", said)
+    said = re.sub(r"\band\b", " ", digits(said))
     for pattern, short in _WORDS:
         said = re.sub(rf"\s*{pattern}", short, said)
-    for word in sorted(_NUMBERS, key=len, reverse=True):
-        said = re.sub(rf"(?<![\w.]){re.escape(word)}\s*(?=[smhdw](?![a-z]))", str(_NUMBERS[word]), said)
     said = said.replace(" ", "")
     if re.fullmatch(r"\d+(\.\d+)?", said):
         return float(said)
