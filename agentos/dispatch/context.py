@@ -1,0 +1,48 @@
+"""What a syscall is given: the services, and a line back to the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from agentos.types import Audit, Caller, Event, KernelView, Models, Policy, Resources, Trash
+
+Emit = Callable[[Event], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Services:
+    """All that syscalls reach, wired once at boot."""
+
+    resources: Resources
+    models: Models
+    policy: Policy
+    audit: Audit
+    trash: Trash
+    kernel: KernelView
+
+
+class CallContext:
+    """The `Context` of one call."""
+
+    def __init__(self, services: Services, caller: Caller, call: str, emit: Emit) -> None:
+        """Services as one call sees them."""
+        self.caller = caller
+        self.call = call
+        self.resources = services.resources
+        self.models = services.models
+        self.policy = services.policy
+        self.audit = services.audit
+        self.trash = services.trash
+        self.kernel = services.kernel
+        self._emit = emit
+
+    async def progress(
+        self, message: str, done: float | None = None, total: float | None = None, unit: str = ""
+    ) -> None:
+        """Tells the caller how far the call is."""
+        await self._emit(Event("progress", {"message": message, "done": done, "total": total, "unit": unit}))
+
+    async def text(self, delta: str) -> None:
+        """Streams a piece of a model's answer."""
+        await self._emit(Event("text", {"text": delta}))

@@ -1,0 +1,202 @@
+"""validate -> policy -> confirm -> run -> audit, in that order, for every call from every door."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from agentos.dispatch.context import CallContext, Emit, Services
+from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed
+from agentos.registry import Registry
+from agentos.syscall import Syscall
+from agentos.types import Allowed, Approval, Call, Decision, Denied, Json, NeedsPerson
+
+
+class Judge(Protocol):
+    """The reference monitor."""
+
+    def decide(self, call: Call, entry: Syscall, *, confirmed: bool = False) -> Decision:
+        """Yes, yes once confirmed, or no."""
+        ...
+
+
+class Standing(Protocol):
+    """Yeses that hold for a session, or always."""
+
+    def covers(self, call: Call, entry: Syscall) -> Approval | None:
+        """The standing yes that covers a call."""
+        ...
+
+
+class Trail(Protocol):
+    """The audit trail; it is the record of what a call came to, too."""
+
+    def outcome_of(self, call: str) -> Past | None:
+        """What became of a call of that id, where there was one."""
+        ...
+
+    def decided(self, call: Call, entry: Syscall, decision: Decision, approval: Approval | None) -> int:
+        """Puts a decision on disk; gives the row."""
+        ...
+
+    def finished(self, row: int, outcome: str, result: Json = None, detail: str = "") -> None:
+        """Puts on disk what became of it."""
+        ...
+
+
+class Past(Protocol):
+    """What became of an earlier call."""
+
+    @property
+    def outcome(self) -> str:
+        """`pending`, `done`, `failed`, `refused`, `interrupted` or `cancelled`."""
+        ...
+
+    @property
+    def result(self) -> Json:
+        """What it gave."""
+        ...
+
+    @property
+    def detail(self) -> str:
+        """The error's message."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call gave."""
+
+    result: dict[str, Json]
+    value: Any = None
+    """The result as the syscall's own type; None where it was read back from the record."""
+
+
+class Dispatcher:
+    """Makes calls."""
+
+    def __init__(
+        self,
+        table: Registry,
+        judge: Judge,
+        standing: Standing,
+        trail: Trail,
+        services: Services,
+        *,
+        names: Mapping[str, Callable[[str], str]] | None = None,
+        made: Callable[[Syscall, object, str], None] = lambda entry, result, user: None,
+    ) -> None:
+        """Wires the path.
+
+        Args:
+            names: For a parameter (`model`), how a name is made the one the rules know it by, so that
+                an alias cannot pass a rule about the thing itself.
+            made: Told of each finished call, so that what it made has an owner.
+        """
+        self._table = table
+        self._judge = judge
+        self._standing = standing
+        self._trail = trail
+        self._services = services
+        self._names = names or {}
+        self._made = made
+
+    def validated(self, call: Call) -> tuple[Call, Syscall]:
+        """The call with its arguments checked, filled in, and under the names that rules know.
+
+        Raises:
+            UserError: there is no such syscall, or an argument does not fit.
+        """
+        entry = self._table[call.syscall]
+        args = entry.validate(call.args)
+        for name, known in self._names.items():
+            said = args.get(name)
+            if isinstance(said, str):
+                args[name] = known(said)
+        return replace(call, args=args), entry
+
+    def check(self, call: Call) -> Decision:
+        """What policy says before the call is made; a standing yes counts.
+
+        Raises:
+            UserError: as `validated`.
+        """
+        call, entry = self.validated(call)
+        decision = self._judge.decide(call, entry)
+        if isinstance(decision, NeedsPerson) and self._standing.covers(call, entry):
+            confirmed = self._judge.decide(call, entry, confirmed=True)
+            return confirmed if isinstance(confirmed, Allowed | Denied) else decision
+        return decision
+
+    async def run(self, call: Call, approval: Approval | None, emit: Emit) -> Outcome:
+        """Makes the call, at most once: a call of an id that was made already gives what it gave then.
+
+        Raises:
+            UserError: it does not validate.
+            DeniedError: policy says no.
+            ApprovalNeeded: a person must confirm it first.
+            Failed: it could not be carried out, or was cut off and may have had its effect.
+        """
+        call, entry = self.validated(call)
+        past = self._trail.outcome_of(call.id)
+        if past is not None and not (entry.effect == "read" and past.outcome != "done"):
+            return _again(call, past)
+        approval = approval or self._standing.covers(call, entry)
+        decision = self._judge.decide(call, entry, confirmed=approval is not None)
+        if isinstance(decision, NeedsPerson):
+            raise ApprovalNeeded(f"{call.syscall} waits for a person: {decision.reason}", "")
+        row = self._trail.decided(call, entry, decision, approval)
+        if isinstance(decision, Denied):
+            self._trail.finished(row, "refused", detail=decision.reason)
+            raise DeniedError(f"{call.syscall} was denied to {call.caller.user} by {decision.rule}: {decision.reason}")
+        context = CallContext(self._services, call.caller, call.id, emit)
+        try:
+            value = await entry.function(context, **call.args)
+        except asyncio.CancelledError:
+            self._trail.finished(row, "cancelled", detail="cancelled")
+            raise
+        except AgentosError as error:
+            self._trail.finished(row, "failed", detail=str(error))
+            raise
+        except Exception as error:
+            self._trail.finished(row, "failed", detail=type(error).__name__)
+            raise
+        self._made(entry, value, call.caller.user)
+        result = as_json(value)
+        assert isinstance(result, dict)
+        self._trail.finished(row, "done", result)
+        return Outcome(result, value)
+
+
+def _again(call: Call, past: Past) -> Outcome:
+    if past.outcome == "done" and isinstance(past.result, dict):
+        return Outcome(past.result)
+    if past.outcome == "refused":
+        raise DeniedError(past.detail)
+    if past.outcome in ("failed", "cancelled"):
+        raise Failed(past.detail)
+    raise Failed(
+        f"{call.syscall} was cut off when the system ended, and may or may not have had its effect; it was not "
+        "made again. Look at the state of things, then ask anew if need be."
+    )
+
+
+def as_json(value: Any) -> Json:
+    """A result as JSON: dataclasses become objects, tuples lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: as_json(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(name): as_json(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(inner) for inner in value]
+    return value  # type: ignore[no-any-return]
+
+
+def new_call_id(run: str, step: str) -> str:
+    """The idempotency key of a step of a run."""
+    return f"{run}.{step}"
+
+

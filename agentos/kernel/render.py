@@ -1,0 +1,116 @@
+"""Results as text for people, made from the result and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing
+from typing import Any
+
+from agentos.types.units import Unit, show_bytes, show_seconds
+
+_LABELS = {
+    "zh": {
+        "cpu": "处理器", "memory": "内存", "gpus": "GPU", "disks": "磁盘", "networks": "网络", "processes": "进程",
+        "model": "模型", "models": "模型", "state": "状态", "parameters": "参数", "size": "大小", "licence": "许可",
+        "engine": "引擎", "kernel": "内核", "total": "总计", "available": "可用", "used": "已用", "percent": "占比",
+        "swap_total": "交换区", "swap_used": "已用交换区", "limit": "限额", "cores": "核心", "load": "负载",
+        "frequency_mhz": "频率 MHz", "index": "序号", "name": "名称", "memory_total": "显存", "memory_used": "已用显存",
+        "temperature_c": "温度 °C", "power_watts": "功率 W", "mount": "挂载点", "free": "空闲", "interface": "接口",
+        "up": "已连接", "sent": "已发送", "received": "已接收", "addresses": "地址", "pid": "进程号", "user": "用户",
+        "device": "设备", "dtype": "精度", "seconds": "耗时", "keep_alive": "保留", "reason": "原因", "freed": "释放",
+        "undo": "撤销号", "until": "可撤销至", "kind": "种类", "syscall": "系统调用", "role": "角色", "effect": "作用",
+        "decision": "决定", "rule": "规则", "rows": "记录", "time": "时间", "outcome": "结果", "door": "入口",
+        "ready": "就绪", "version": "版本", "home": "目录", "uptime": "已运行", "syscalls": "系统调用数",
+        "plans": "已规划", "plan_ms": "规划中位毫秒", "topic": "主题", "entries": "条目", "does": "作用说明",
+        "example": "例子", "description": "说明", "context": "上下文", "download": "下载大小", "sources": "来源",
+        "on_disk": "磁盘占用", "needs": "需要内存", "loaded": "已加载", "path": "路径", "source": "来源",
+        "fetched": "新下载", "text": "文本", "tokens": "词元", "call": "调用", "arguments": "参数", "id": "编号",
+    }
+}
+_NOTHING = {"en": "none", "zh": "无"}
+_YES = {"en": ("yes", "no"), "zh": ("是", "否")}
+
+
+def render(value: Any, language: str = "en") -> str:
+    """A result dataclass as lines: figures with their units, lists of things as tables."""
+    if isinstance(getattr(value, "text", None), str) and hasattr(value, "tokens"):
+        return str(value.text)
+    return "\n".join(_lines(value, language))
+
+
+def _lines(value: Any, language: str) -> list[str]:
+    lines: list[str] = []
+    facts: list[tuple[str, str]] = []
+    for name, hint, inner in _fields(value):
+        label = _label(name, language)
+        if inner is None or inner == "" or inner == ():
+            continue
+        if dataclasses.is_dataclass(inner):
+            lines += [label, *(f"  {line}" for line in _lines(inner, language))]
+        elif isinstance(inner, list) and inner and dataclasses.is_dataclass(inner[0]):
+            lines += [label, *(f"  {line}" for line in _table(inner, language))]
+        else:
+            facts.append((label, show(inner, hint, language)))
+    wide = max((_width(label) for label, _ in facts), default=0)
+    return [f"{label}{' ' * (wide - _width(label))}  {text}" for label, text in facts] + lines
+
+
+def _table(items: list[Any], language: str) -> list[str]:
+    columns = [name for name, _, _ in _fields(items[0])]
+    rows = [{name: show(inner, hint, language) for name, hint, inner in _fields(item)} for item in items]
+    shown = [name for name in columns if any(row[name] not in ("", _NOTHING[language]) for row in rows)]
+    head = {name: _label(name, language) for name in shown}
+    widths = {name: max(_width(row[name]) for row in [head, *rows]) for name in shown}
+    return [
+        "  ".join(row[name] + " " * (widths[name] - _width(row[name])) for name in shown).rstrip() for row in [head, *rows]
+    ]
+
+
+def _fields(value: Any) -> list[tuple[str, Any, Any]]:
+    hints = typing.get_type_hints(type(value), include_extras=True)
+    return [(item.name, hints[item.name], getattr(value, item.name)) for item in dataclasses.fields(value)]
+
+
+def show(value: Any, hint: Any, language: str = "en") -> str:
+    """One value with its unit; `hint` is its annotation."""
+    if value is None or value == [] or value == () or value == {}:
+        return _NOTHING[language]
+    if isinstance(value, bool):
+        return _YES[language][0 if value else 1]
+    if isinstance(value, list | tuple):
+        return ", ".join(show(item, None, language) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={show(inner, None, language)}" for name, inner in value.items())
+    unit = _unit(hint)
+    if unit == "B":
+        return show_bytes(value)
+    if unit == "s":
+        return show_seconds(value)
+    if unit == "%":
+        return f"{value:.1f}%"
+    if unit == "time":
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
+    if isinstance(value, float):
+        return f"{value:.2f}".rstrip("0").rstrip(".")
+    return f"{value:,}" if isinstance(value, int) and unit == "" and value >= 100_000 else str(value)
+
+
+def _unit(hint: Any) -> str | None:
+    for mark in typing.get_args(hint):
+        if isinstance(mark, Unit):
+            return mark.symbol
+        found = _unit(mark)
+        if found is not None:
+            return found
+    return None
+
+
+def _label(name: str, language: str) -> str:
+    return _LABELS.get(language, {}).get(name) or name.replace("_", " ")
+
+
+def _width(text: str) -> int:
+    import unicodedata
+
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
