@@ -1,0 +1,138 @@
+"""What the doors need of the system behind them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from agentos.config import Settings
+from agentos.registry import Registry
+from agentos.types import Caller, Event, Json, Models, Plan
+
+
+class Approvals(Protocol):
+    """Held calls that wait for a person, and the rules that earlier answers left."""
+
+    def pending(self) -> Sequence[Any]:
+        """Calls that wait."""
+        ...
+
+    def rules(self) -> Sequence[Any]:
+        """Answers given for always."""
+        ...
+
+    def revoke(self, id: str) -> Any:
+        """Takes a rule back."""
+        ...
+
+
+class People(Protocol):
+    """Who there is, in which role, and the keys they hold."""
+
+    def owner(self) -> Caller:
+        """The owner of the machine's account."""
+        ...
+
+    def caller_as(self, owner: Caller, user: str) -> Caller:
+        """Another user, spoken for by one who may."""
+        ...
+
+    def caller_for_key(self, key: str) -> Caller | None:
+        """The holder of a key; None where nobody holds it."""
+        ...
+
+    def users(self) -> Sequence[Any]:
+        """Everyone."""
+        ...
+
+    def set_role(self, user: str, role: Any) -> Any:
+        """Gives a user a role."""
+        ...
+
+    def create_key(self, user: str, role: Any) -> Any:
+        """A new key, shown this once."""
+        ...
+
+    def keys(self) -> Sequence[Any]:
+        """Keys without their secret."""
+        ...
+
+    def revoke_key(self, id: str) -> Any:
+        """Ends a key."""
+        ...
+
+
+class System(Protocol):
+    """The running system as the doors see it."""
+
+    settings: Settings
+    registry: Registry
+    version: str
+    ready: bool
+    boot: str
+    boot_done: float | None
+    boot_total: float | None
+    boot_error: str
+
+    @property
+    def people(self) -> People:
+        """Users and keys."""
+        ...
+
+    @property
+    def approvals(self) -> Approvals:
+        """Held calls and rules."""
+        ...
+
+    @property
+    def models(self) -> Models:
+        """The models' names, for completion."""
+        ...
+
+    async def start(self) -> None:
+        """Boots; may take minutes the first time."""
+        ...
+
+    async def stop(self) -> None:
+        """Ends engines and closes what is open."""
+        ...
+
+    def status(self) -> Mapping[str, Json]:
+        """How it does."""
+        ...
+
+    def run_sentence(self, text: str, caller: Caller) -> AsyncIterator[Event]:
+        """Plans a sentence and runs the plan."""
+        ...
+
+    def run_call(
+        self, syscall: str, args: Mapping[str, Json], caller: Caller, yes: bool = False
+    ) -> AsyncIterator[Event]:
+        """Runs one call."""
+        ...
+
+    def answer(self, approval: str, answer: str, caller: Caller, reason: str = "") -> AsyncIterator[Event]:
+        """Takes a person's answer and goes on with the held run."""
+        ...
+
+    async def plan(self, text: str, caller: Caller, id: str = "") -> Plan:
+        """Plans without running."""
+        ...
+
+    async def cancel(self, run: str, caller: Caller) -> bool:
+        """Ends a run; False where it is not running."""
+        ...
+
+
+def plain(value: Any) -> Json:
+    """A dataclass, mapping or sequence as JSON."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain({item.name: getattr(value, item.name) for item in dataclasses.fields(value)})
+    if isinstance(value, Mapping):
+        return {str(name): plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(inner) for inner in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)

@@ -1,0 +1,121 @@
+"""Commands for people's decisions: approvals, rules, users, keys."""
+
+from __future__ import annotations
+
+import json
+import time
+from argparse import Namespace
+from typing import Any
+from urllib.parse import quote
+
+from agentos.config import load
+from agentos.errors import UserError
+from agentos.interfaces.session import Session
+from agentos.interfaces.show import clean, value
+
+_TIMES = ("created", "expires", "last_use", "revoked", "time", "until", "asked", "made")
+
+
+def approvals(args: Namespace) -> int:
+    """`agentos approvals`."""
+    session = Session(load(), user=args.user)
+    session.client.wait()
+    session.printer.settle()
+    listed = session.client.request("GET", "/v1/approvals")
+    return _listed(args.json, listed, "approvals", session.say("none_pending"))
+
+
+def approve(args: Namespace) -> int:
+    """`agentos approve`."""
+    return _answer(args, args.scope, "")
+
+
+def refuse(args: Namespace) -> int:
+    """`agentos refuse`: 0 where the refusal was taken."""
+    code = _answer(args, "no", args.reason)
+    return 0 if code == 3 else code
+
+
+def rules(args: Namespace) -> int:
+    """`agentos rules`, `agentos rules revoke ID`."""
+    if (args.action is None) != (args.id is None):
+        raise UserError("which rule? `agentos rules` lists them: agentos rules revoke ID")
+    session = _ready(args)
+    if args.action is None:
+        return _listed(args.json, session.client.request("GET", "/v1/rules"), "rules", "no rules")
+    said = session.client.request("DELETE", f"/v1/rules/{quote(args.id, safe='')}")
+    return _done(args.json, said, f"revoked {args.id}")
+
+
+def users(args: Namespace) -> int:
+    """`agentos users`, `agentos users set NAME --role ROLE`."""
+    session = _ready(args)
+    if args.action is None:
+        return _listed(args.json, session.client.request("GET", "/v1/users"), "users", "no users")
+    if not args.name or not args.role:
+        raise UserError("who, and which role? agentos users set NAME --role viewer|operator|admin")
+    said = session.client.request("PUT", f"/v1/users/{quote(args.name, safe='')}", {"role": args.role})
+    return _done(args.json, said, f"{args.name} is {args.role}")
+
+
+def keys(args: Namespace) -> int:
+    """`agentos keys create|list|revoke`."""
+    if args.action == "create" and not args.holder:
+        raise UserError("for whom? agentos keys create --user NAME [--role ROLE]")
+    if args.action == "revoke" and not args.id:
+        raise UserError("which key? `agentos keys list` has their ids: agentos keys revoke ID")
+    session = _ready(args)
+    if args.action == "list":
+        return _listed(args.json, session.client.request("GET", "/v1/keys"), "keys", "no keys")
+    if args.action == "revoke":
+        said = session.client.request("DELETE", f"/v1/keys/{quote(args.id, safe='')}")
+        return _done(args.json, said, f"revoked {args.id}")
+    body = {"user": args.holder, **({"role": args.role} if args.role else {})}
+    made = session.client.request("POST", "/v1/keys", body)
+    if args.json:
+        print(json.dumps(made, ensure_ascii=False))
+    else:
+        session.printer.note(f"the key of {args.holder}, shown this once:")
+        print(made["key"])
+    return 0
+
+
+def _ready(args: Namespace) -> Session:
+    session = Session(load(), user=args.user, quiet=args.json)
+    session.client.wait()
+    session.printer.settle()
+    return session
+
+
+def _answer(args: Namespace, answer: str, reason: str) -> int:
+    session = _ready(args)
+    outcome = session.follow(session.client.answer(args.id, answer, reason))
+    if args.json:
+        print(json.dumps(outcome.to_json(), ensure_ascii=False))
+    return outcome.exit_code
+
+
+def _listed(as_json: bool, listed: dict[str, Any], name: str, none: str) -> int:
+    rows = listed[name]
+    if as_json:
+        print(json.dumps(listed, ensure_ascii=False))
+    elif not rows:
+        print(none)
+    else:
+        print("\n".join(row_text(row) for row in rows))
+    return 0
+
+
+def row_text(row: dict[str, Any]) -> str:
+    """One row of a listing: its id or name first, then what else is known."""
+    lead = next((key for key in ("id", "approval", "user", "name") if row.get(key)), "")
+    rest = [
+        f"{key}={time.strftime('%Y-%m-%dT%H:%M', time.localtime(said)) if key in _TIMES else value(said)}"
+        for key, said in row.items() if key != lead and said not in (None, "", [], {})
+    ]
+    return "  ".join(([clean(str(row[lead]), lines=False)] if lead else []) + rest)
+
+
+def _done(as_json: bool, said: dict[str, Any], text: str) -> int:
+    print(json.dumps(said, ensure_ascii=False) if as_json else text)
+    return 0

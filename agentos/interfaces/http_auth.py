@@ -1,0 +1,110 @@
+"""Who asks: the owner over the Unix socket, the holder of a key over TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import socket
+import struct
+import sys
+
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from agentos.errors import AgentosError, DeniedError, Retry, UserError
+from agentos.interfaces.app import People, System
+from agentos.interfaces.http_errors import failure
+from agentos.types import Caller
+
+_DOORS = {"repl", "cli", "eval"}
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+class OwnerOnly(H11Protocol):
+    """HTTP for peers of this account (or root) alone; anyone else is cut off before a byte is read."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Looks at who is on the other side."""
+        uid = peer(transport.get_extra_info("socket"))
+        if uid is not None and uid not in (os.getuid(), 0):
+            transport.abort()
+            return
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forgets a connection that was accepted."""
+        if self.transport is not None:
+            super().connection_lost(exc)
+
+
+def peer(connection: socket.socket) -> int | None:
+    """The account on the other side of a Unix socket; None where the platform does not say."""
+    if sys.platform == "linux" and connection.family == socket.AF_UNIX:
+        packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return int(struct.unpack("3i", packed)[1])
+    return None
+
+
+class Unauthorized(AgentosError):
+    """No key, or one that nobody holds."""
+
+    exit_code = 3
+    http_status = 401
+
+
+class KeyGate:
+    """Lets a TCP request through with a key that somebody holds, and no other way."""
+
+    def __init__(self, app: ASGIApp, system: System, hosts: set[str]) -> None:
+        """`hosts` are the names under which this address may be asked, against DNS rebinding."""
+        self.app, self.system, self.hosts = app, system, hosts | _LOOPBACK
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Checks the host, then the key."""
+        if scope["type"] == "http":
+            try:
+                scope["agentos.caller"] = self._holder(HTTPConnection(scope))
+            except AgentosError as error:
+                await failure(error)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    def _holder(self, request: HTTPConnection) -> Caller:
+        host = request.headers.get("host", "")
+        name = host[1:].split("]", 1)[0] if host.startswith("[") else host.rsplit(":", 1)[0]
+        if name.lower() not in self.hosts:
+            raise DeniedError(f"this address is not called {name!r}; ask it by the name it listens on")
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise Unauthorized("a key is needed: send `Authorization: Bearer KEY`; `agentos keys create` makes one")
+        people: People | None = getattr(self.system, "people", None)
+        if people is None:
+            raise Retry("the system is starting and cannot check keys yet; ask again in a second")
+        caller = people.caller_for_key(key.strip())
+        if caller is None:
+            raise Unauthorized("nobody holds this key; `agentos keys list` shows those that exist")
+        return dataclasses.replace(caller, door="http")
+
+
+def who(request: HTTPConnection, system: System, session: str = "") -> Caller:
+    """The caller of a request.
+
+    Raises:
+        DeniedError: it speaks for another user through a door where that cannot be.
+        UserError: the user it speaks for is not one.
+    """
+    other = request.headers.get("x-agentos-as", "")
+    known: Caller | None = request.scope.get("agentos.caller")
+    if known is not None:
+        if other:
+            raise DeniedError("speaking for another user takes the owner's own socket; use that user's key here")
+        return dataclasses.replace(known, session=session and f"{known.user}:{session}")
+    caller = system.people.owner()
+    if other:
+        if other != other.strip() or len(other) > 64:
+            raise UserError(f"{other!r} is not a user's name")
+        caller = system.people.caller_as(caller, other)
+    said = request.headers.get("x-agentos-door", "")
+    return dataclasses.replace(caller, session=session, door=said if said in _DOORS else "http")

@@ -1,0 +1,50 @@
+"""Errors as HTTP says them: a status, and one object with a message and a type."""
+
+from __future__ import annotations
+
+from starlette.responses import JSONResponse
+
+from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed, NotFound, Retry, UserError
+from agentos.types import Event, Json
+
+KINDS: dict[str, int] = {"user": 400, "failed": 422, "denied": 403, "held": 409, "retry": 503}
+"""HTTP status by the kind of an `error` event."""
+CODES: dict[str, int] = {"user": 2, "failed": 1, "denied": 3, "held": 4, "retry": 1}
+"""Exit code by the kind of an `error` event."""
+
+
+def kind(error: AgentosError) -> str:
+    """The error's type on the wire."""
+    for sort, name in (
+        (NotFound, "not_found"), (UserError, "user"), (DeniedError, "denied"), (ApprovalNeeded, "held"),
+        (Retry, "retry"), (Failed, "failed"),
+    ):
+        if isinstance(error, sort):
+            return name
+    return "unauthorized" if error.http_status == 401 else "too_large" if error.http_status == 413 else "failed"
+
+
+def failure(error: AgentosError) -> JSONResponse:
+    """The response to an error."""
+    body: dict[str, Json] = {"message": str(error), "type": kind(error)}
+    if isinstance(error, ApprovalNeeded):
+        body["approval"] = error.approval
+    headers = {"retry-after": "1"} if error.http_status == 503 else {}
+    if error.http_status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return JSONResponse({"error": body}, error.http_status, headers)
+
+
+def bug() -> AgentosError:
+    """What is said of a fault that is ours: the trace is in the log, not in the answer."""
+    return AgentosError("something inside went wrong; HOME/logs/system.log has the details")
+
+
+def as_events(error: AgentosError, run: str) -> list[Event]:
+    """An error as the last two events of a stream."""
+    name = kind(error)
+    said = "user" if name == "not_found" else name if name in KINDS else "failed"
+    return [
+        Event("error", {"run": run, "message": str(error), "kind": said}),
+        Event("end", {"run": run, "ok": False, "exit_code": error.exit_code, "results": {}, "waiting": []}),
+    ]

@@ -1,0 +1,148 @@
+"""Runs as streams: one JSON event a line, from a task that outlives a client who goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+
+from starlette.responses import StreamingResponse
+
+from agentos.errors import AgentosError, ApprovalNeeded, Failed, Retry
+from agentos.interfaces.app import System
+from agentos.interfaces.http_errors import as_events, bug
+from agentos.types import Event, Json
+
+log = logging.getLogger(__name__)
+
+_TICK = 0.1
+
+
+class Runs:
+    """The runs under way. Each is driven by a task of its own, so that its record never ends half-way."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def events(self, begin: Callable[[], AsyncIterator[Event]]) -> AsyncIterator[Event]:
+        """The events of a run; the run goes on where the reader stops."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        task = asyncio.create_task(_drive(begin, queue))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        while (event := await queue.get()) is not None:
+            yield event
+
+    async def end(self) -> None:
+        """Ends what still runs and tells its readers."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _drive(begin: Callable[[], AsyncIterator[Event]], queue: asyncio.Queue[Event | None]) -> None:
+    run = ""
+    try:
+        async for event in begin():
+            run = str(event.data.get("run") or run)
+            queue.put_nowait(event)
+    except AgentosError as error:
+        for event in as_events(error, run):
+            queue.put_nowait(event)
+    except asyncio.CancelledError:
+        stopped = Retry("the system stopped in the middle of this; `agentos call audit.search` shows what was done")
+        for event in as_events(stopped, run):
+            queue.put_nowait(event)
+        raise
+    except Exception:
+        log.exception("a run ended with a bug")
+        for event in as_events(bug(), run):
+            queue.put_nowait(event)
+    finally:
+        queue.put_nowait(None)
+
+
+async def booting(system: System) -> AsyncIterator[Event]:
+    """Progress of the boot until the system is ready.
+
+    Raises:
+        Failed: it could not start; the message is the boot's own.
+    """
+    told: tuple[str, float | None] | None = None
+    while not system.ready:
+        if system.boot_error:
+            raise Failed(system.boot_error)
+        now = (system.boot, system.boot_done)
+        if system.boot and now != told:
+            told = now
+            yield Event("progress", {
+                "message": system.boot, "done": system.boot_done, "total": system.boot_total, "unit": "B", "boot": True,
+            })
+        await asyncio.sleep(_TICK)
+
+
+async def ready(system: System) -> None:
+    """Returns once the system is ready.
+
+    Raises:
+        Failed: it could not start.
+    """
+    async for _ in booting(system):
+        pass
+
+
+async def after_boot(system: System, begin: Callable[[], AsyncIterator[Event]]) -> AsyncIterator[Event]:
+    """The boot's progress, then a run's events."""
+    async for event in booting(system):
+        yield event
+    async for event in begin():
+        yield event
+
+
+def line(value: Json) -> bytes:
+    """One line of a stream."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def ndjson(events: AsyncIterator[Event]) -> StreamingResponse:
+    """Events as a response, each sent as it comes."""
+
+    async def lines() -> AsyncIterator[bytes]:
+        async for event in events:
+            yield line(event.to_json())
+
+    return StreamingResponse(lines(), media_type="application/x-ndjson", headers={"cache-control": "no-store"})
+
+
+async def collected(events: AsyncIterator[Event]) -> Json:
+    """The result of a single call, for a caller that wants no stream.
+
+    Raises:
+        AgentosError: of the status that the failure has.
+    """
+    result: Json = None
+    held: Event | None = None
+    error: AgentosError | None = None
+    async for event in events:
+        if event.kind == "result":
+            result = event.data.get("result")
+        elif event.kind == "held":
+            held = event
+        elif event.kind == "error":
+            error = raised(str(event.data.get("kind")), str(event.data.get("message")))
+        elif event.kind == "end" and event.data.get("ok"):
+            return result
+    if held is not None:
+        approval = str(held.data.get("approval"))
+        raise ApprovalNeeded(f"{held.data.get('reason')}; answer it at POST /v1/approvals/{approval}", approval)
+    raise error or Failed("the call ended without a result; `agentos call audit.search` shows what was done")
+
+
+def raised(kind: str, message: str) -> AgentosError:
+    """The error that an `error` event stands for."""
+    from agentos.errors import DeniedError, UserError
+
+    sorts: dict[str, type[AgentosError]] = {"user": UserError, "denied": DeniedError, "retry": Retry}
+    return sorts.get(kind, Failed)(message)

@@ -1,0 +1,102 @@
+"""The commands and their options: each names its handler, `module:function` of this package."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from agentos import __version__
+
+_ROLES = ("viewer", "operator", "admin")
+_EPILOG = """\
+exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied, 4 waiting for a person, 130 interrupted
+Without a command: the prompt; where input is a pipe, each line is answered.
+"""
+Add = Callable[..., argparse.ArgumentParser]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every command and its options."""
+    parser = argparse.ArgumentParser(
+        prog="agentos", description="An operating system whose kernel is a language model.", epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"agentos {__version__}")
+    parser.add_argument("--as", dest="user", default="", metavar="USER", help="speak for a user (the owner may)")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    def add(
+        name: str, handler: str, text: str, *, json: bool = False, usage: str | None = None
+    ) -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name, help=text, description=f"{text[0].upper()}{text[1:]}.", usage=usage, allow_abbrev=False
+        )
+        made.set_defaults(handler=handler)
+        if json:
+            made.add_argument("--json", action="store_true", help="print JSON, for scripts")
+        return made
+
+    _runs(add)
+    _system(add)
+    _policy(add)
+    return parser
+
+
+def _runs(add: Add) -> None:
+    ask = add("ask", "commands_runs:ask", "plan a sentence, run the plan and show the answer", json=True)
+    ask.add_argument("text", nargs="+", help="what you want, in English or Chinese")
+    ask.add_argument("--yes", action="store_true", help="confirm what you may confirm, without asking")
+    plan = add("plan", "commands_plan:plan", "show what a sentence comes to; nothing runs", json=True)
+    plan.add_argument("text", nargs="*", help="the sentence")
+    plan.add_argument("--batch", metavar="FILE", help='lines of {"id", "text"} in, one plan a line out; - is a pipe')
+    call = add(
+        "call", "commands_runs:call", "make one syscall",
+        usage="agentos call NAME [--PARAMETER VALUE ...] [--yes] [--wait] [--json]",
+    )
+    call.add_argument(
+        "words", nargs=argparse.REMAINDER, metavar="NAME --PARAMETER VALUE",
+        help="`agentos syscalls NAME` lists the parameters; one given again makes a list",
+    )
+    undo = add("undo", "commands_runs:undo", "bring back what was deleted", json=True)
+    undo.add_argument("id", nargs="?", default="", help="the undo id (the newest)")
+
+
+def _system(add: Add) -> None:
+    syscalls = add("syscalls", "commands_system:syscalls", "list what the system can do, or explain one call", json=True)
+    syscalls.add_argument("name", nargs="?", help="one syscall")
+    add("status", "commands_system:status", "show whether the system runs and how it does", json=True)
+    serve = add("serve", "commands_system:serve", "run the system in the foreground")
+    serve.add_argument("--http", default="", metavar="HOST:PORT", help="serve holders of a key over TCP too (loopback)")
+    serve.add_argument("--detached", action="store_true", help=argparse.SUPPRESS)
+    add("stop", "commands_system:stop", "end the system")
+    evaluate = add("eval", "commands_system:evaluate", "score a kernel model on an evaluation suite")
+    evaluate.add_argument("suite", metavar="SUITE", help="a YAML file, or a suite that ships with agentos")
+    evaluate.add_argument("--model", default="", metavar="NAME", help="the kernel model (the one that runs)")
+    evaluate.add_argument("--min", type=float, metavar="PERCENT", help="fail under this share of cases that are right")
+    evaluate.add_argument("--json", default="", metavar="FILE", help="write every case and score to a file")
+    bench = add("bench", "commands_system:bench", "measure plans, passes, client start and policy on this machine")
+    bench.add_argument("--json", default="", metavar="FILE", help="write the figures to a file")
+
+
+def _policy(add: Add) -> None:
+    add("approvals", "commands_policy:approvals", "list calls that wait for a person", json=True)
+    approve = add("approve", "commands_policy:approve", "let a held call run, and what waited for it", json=True)
+    approve.add_argument("id", help="the approval's id")
+    approve.add_argument(
+        "--for", dest="scope", choices=("once", "session", "always"), default="once", help="how long it holds (once)"
+    )
+    refuse = add("refuse", "commands_policy:refuse", "refuse a held call", json=True)
+    refuse.add_argument("id", help="the approval's id")
+    refuse.add_argument("--reason", default="", help="why, for the record")
+    rules = add("rules", "commands_policy:rules", "list what was allowed for always, or take it back", json=True)
+    rules.add_argument("action", nargs="?", choices=("revoke",), help="take a rule back")
+    rules.add_argument("id", nargs="?", help="the rule's id")
+    users = add("users", "commands_policy:users", "list users, or give one a role", json=True)
+    users.add_argument("action", nargs="?", choices=("set",), help="give a user a role")
+    users.add_argument("name", nargs="?", help="the user")
+    users.add_argument("--role", choices=_ROLES)
+    keys = add("keys", "commands_policy:keys", "list, create or revoke API keys", json=True)
+    keys.add_argument("action", choices=("create", "list", "revoke"))
+    keys.add_argument("id", nargs="?", help="the key's id, to revoke it")
+    keys.add_argument("--user", dest="holder", default="", metavar="NAME", help="who holds the new key")
+    keys.add_argument("--role", choices=_ROLES, help="the most that the key may do (the holder's role)")

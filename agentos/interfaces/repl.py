@@ -1,0 +1,160 @@
+"""The prompt: history, completion from live data, streaming, and answers to what is held."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.formatted_text import ANSI
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.output import ColorDepth
+
+from agentos.config import Settings
+from agentos.errors import AgentosError
+from agentos.interfaces.client import Event
+from agentos.interfaces.commands_policy import row_text
+from agentos.interfaces.commands_system import status_text, table_text
+from agentos.interfaces.repl_complete import Live
+from agentos.interfaces.session import Session, choose
+from agentos.interfaces.show import Printer, colourful
+
+
+class Repl:
+    """One sitting at the prompt."""
+
+    def __init__(self, settings: Settings, user: str = "") -> None:
+        """Connects when it runs."""
+        self._session = Session(settings, door="repl", user=user, session=f"prompt-{uuid.uuid4().hex[:12]}")
+        self._session.asked = self._ask
+        self._say, self._out, self._client = self._session.say, self._session.printer, self._session.client
+        self._commands: dict[str, tuple[str, Callable[[str], None]]] = {
+            "/help": ("help", self._help),
+            "/plan": ("help_plan", self._plan),
+            "/status": ("help_status", self._status),
+            "/syscalls": ("help_syscalls", self._syscalls),
+            "/approvals": ("help_approvals", self._approvals),
+            "/undo": ("help_undo", self._undo),
+            "/quit": ("help_quit", self._quit),
+        }
+        self._live = Live(self._client, list(self._commands))
+        depth = None if colourful(sys.stdout) else ColorDepth.DEPTH_1_BIT
+        self._prompt: PromptSession[str] = PromptSession(
+            history=_history(settings), completer=self._live, complete_while_typing=False, color_depth=depth,
+            enable_history_search=True,
+        )
+        self._question: PromptSession[str] = PromptSession(color_depth=depth)
+        self._mark = ANSI("\x1b[1;36magentos>\x1b[0m ") if colourful(sys.stdout) else "agentos> "
+        self._left = False
+
+    def run(self) -> int:
+        """Reads and answers until the person leaves.
+
+        Raises:
+            Failed: the system could not start.
+        """
+        said = self._client.wait()
+        self._out.settle()
+        self._live.refresh()
+        self._out.note(self._say("welcome", said.get("version", ""), _model(said)))
+        self._tell_pending()
+        while not self._left:
+            try:
+                line = self._prompt.prompt(self._mark).strip()
+            except KeyboardInterrupt:
+                continue
+            except EOFError:
+                break
+            if line:
+                self._answer(line)
+                self._live.refresh()
+        self._out.note(self._say("bye"))
+        return 0
+
+    def _answer(self, line: str) -> None:
+        try:
+            if line.startswith("/"):
+                name, _, rest = line.partition(" ")
+                if name not in self._commands:
+                    self._out.error(self._say("unknown_command", name))
+                    return
+                self._commands[name][1](rest.strip())
+            else:
+                self._session.follow(self._client.run(line))
+        except AgentosError as error:
+            self._out.error(str(error))
+        except KeyboardInterrupt:
+            self._out.note(self._say("cancelled"))
+
+    def _ask(self, call: Event) -> str:
+        return choose(call, self._out, self._say, self._question.prompt)
+
+    def _help(self, rest: str) -> None:
+        wide = max(map(len, self._commands))
+        for name, (key, _) in self._commands.items():
+            self._out.note(f"  {name:{wide}}  {self._say(key)}")
+        self._out.note(self._say("help_keys"))
+
+    def _plan(self, rest: str) -> None:
+        if not rest:
+            self._out.error(self._say("needs_text", "/plan"))
+            return
+        made = self._client.plan(rest)
+        Printer(sys.stdout, sys.stdout, self._say).plan(made)
+        if made.get("reply"):
+            self._out.note(str(made["reply"]))
+
+    def _status(self, rest: str) -> None:
+        self._out.note(status_text(self._session, self._client.status()))
+
+    def _syscalls(self, rest: str) -> None:
+        self._out.note(table_text(self._client.request("GET", "/v1/syscalls")["syscalls"]))
+
+    def _approvals(self, rest: str) -> None:
+        waiting = self._pending()
+        if not waiting:
+            self._out.note(self._say("none_pending"))
+        for row in waiting:
+            name = str(row.get("id") or row.get("approval"))
+            if rest and rest != name:
+                continue
+            answer = self._ask({**row, "approval": name})
+            if answer:
+                self._session.follow(self._client.answer(name, answer))
+            elif not rest:
+                self._out.note(row_text(row))
+
+    def _undo(self, rest: str) -> None:
+        self._session.follow(self._client.call("kernel.undo", {"item": rest} if rest else {}))
+
+    def _quit(self, rest: str) -> None:
+        self._left = True
+
+    def _pending(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._client.request("GET", "/v1/approvals")["approvals"]
+        return rows
+
+    def _tell_pending(self) -> None:
+        with contextlib.suppress(AgentosError):
+            if waiting := self._pending():
+                self._out.note(self._say("pending", len(waiting)))
+
+
+def _model(said: dict[str, Any]) -> str:
+    model = said.get("model")
+    return str(model.get("name", "")) if isinstance(model, dict) else str(model or "")
+
+
+def _history(settings: Settings) -> History:
+    """The history file, for its owner's eyes alone; kept in memory where it cannot be written."""
+    path = settings.home / "history"
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        path.chmod(0o600)
+    except OSError:
+        return InMemoryHistory()
+    return FileHistory(str(path))

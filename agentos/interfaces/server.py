@@ -1,0 +1,162 @@
+"""`agentos serve`: the resident system on its sockets, one for each home."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from agentos.config import Settings
+from agentos.errors import AgentosError, UserError
+from agentos.interfaces.place import listening, only_system, own_folder
+
+log = logging.getLogger(__name__)
+
+LOCKED = 75
+"""Exit code of a detached system that found another one on its home."""
+_LINGER = 5.0
+"""Seconds a system that could not start goes on telling why, for the client that waits for it."""
+_LOOPBACK = {"localhost": "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1"}
+
+
+def serve(settings: Settings, http: str = "", detached: bool = False) -> int:
+    """Runs the system until it is told to end; gives the exit code.
+
+    Args:
+        settings: Whose home.
+        http: Address for keys' holders, `HOST:PORT`; loopback only.
+        detached: Whether a client started it and nobody reads its terminal.
+
+    Raises:
+        UserError: the address cannot be served.
+        Failed: another system runs on this home.
+    """
+    where = address(http) if http else None
+    os.umask(0o077)
+    own_folder(settings.home)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("httpx", "uvicorn.error", "uvicorn.access", "LiteLLM", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(only_system(settings))
+        except AgentosError as error:
+            if not detached:
+                raise
+            log.error("%s", error)
+            return LOCKED
+        return _serve(settings, where)
+
+
+def address(said: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`.
+
+    Raises:
+        UserError: it is not one, or other machines could reach it, which takes TLS.
+    """
+    host, _, port = said.rpartition(":")
+    host = host.strip("[]").lower()
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise UserError(f"--http takes HOST:PORT, such as 127.0.0.1:8075, and not {said!r}")
+    if host not in _LOOPBACK:
+        raise UserError(
+            f"{host!r} can be reached from other machines, and keys would cross the network in clear: not served."
+            " Listen on 127.0.0.1 and reach it through an SSH tunnel or a TLS proxy on this machine."
+        )
+    return _LOOPBACK[host], int(port)
+
+
+def _serve(settings: Settings, where: tuple[str, int] | None) -> int:
+    with contextlib.ExitStack() as stack:
+        tcp = stack.enter_context(_tcp(where)) if where else None
+        from agentos.system import System
+
+        system = System(settings)
+        unix = stack.enter_context(listening(settings.socket))
+        return asyncio.run(Resident(system, unix, tcp).run())
+
+
+@contextlib.contextmanager
+def _tcp(where: tuple[str, int]) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind(where)
+        except OSError as error:
+            raise UserError(f"cannot listen on {where[0]}:{where[1]}: {error.strerror}. Name another port.") from error
+        server.listen(128)
+        yield server
+
+
+class Resident:
+    """The system and its HTTP servers in one event loop."""
+
+    def __init__(self, system: Any, unix: socket.socket, tcp: socket.socket | None) -> None:
+        """Takes sockets that listen already."""
+        import uvicorn
+
+        from agentos.interfaces.http import build
+        from agentos.interfaces.http_auth import OwnerOnly
+        from agentos.interfaces.http_stream import Runs
+
+        common: dict[str, Any] = {
+            "lifespan": "off", "log_config": None, "access_log": False, "server_header": False, "ws": "none",
+            "loop": "asyncio", "timeout_graceful_shutdown": 3, "proxy_headers": False,
+        }
+        self.system, self.runs, self._ended = system, Runs(), asyncio.Event()
+        self._served: list[tuple[uvicorn.Server, socket.socket]] = []
+        app = build(system, self.runs, self.end)
+        self._served.append((uvicorn.Server(uvicorn.Config(app, http=OwnerOnly, **common)), unix))
+        if tcp is not None:
+            app = build(system, self.runs, self.end, hosts=set())
+            self._served.append((uvicorn.Server(uvicorn.Config(app, http="h11", **common)), tcp))
+
+    def end(self) -> None:
+        """Asks for the end."""
+        self._ended.set()
+
+    async def run(self) -> int:
+        """Serves until `end`; 1 where the system could not start."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._signalled)
+        # uvicorn would put its own signal handlers in place; ours end both servers and the engines.
+        serving = [asyncio.create_task(server._serve([listener])) for server, listener in self._served]
+        ending = asyncio.create_task(self._ended.wait())
+        booting = asyncio.create_task(self._boot())
+        await asyncio.wait([*serving, ending], return_when=asyncio.FIRST_COMPLETED)
+        booting.cancel()
+        await self.runs.end()
+        for server, _ in self._served:
+            server.should_exit = True
+        await asyncio.gather(*serving, booting, return_exceptions=True)
+        await self.system.stop()
+        ending.cancel()
+        return 1 if self.system.boot_error else 0
+
+    def _signalled(self) -> None:
+        if self._ended.is_set():
+            os._exit(130)
+        self.end()
+
+    async def _boot(self) -> None:
+        log.info("agentos %s listens on %s", self.system.version, self.system.settings.socket)
+        for _, listener in self._served[1:]:
+            log.info("and on http://%s:%s for holders of a key", *listener.getsockname()[:2])
+        try:
+            await self.system.start()
+        except Exception as error:
+            if not self.system.boot_error:
+                self.system.boot_error = str(error) if isinstance(error, AgentosError) else repr(error)
+            log.error("could not start: %s", self.system.boot_error, exc_info=not isinstance(error, AgentosError))
+            await asyncio.sleep(_LINGER)
+            self.end()
+            return
+        log.info("ready")

@@ -1,0 +1,209 @@
+"""Shows a run's events to people: results on standard output, everything else beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import unicodedata
+from typing import Any, TextIO
+
+from agentos.interfaces.words import Say
+
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+def colourful(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that shows colours and moves its cursor."""
+    return stream.isatty() and "NO_COLOR" not in os.environ and moving(stream)
+
+
+def moving(stream: TextIO) -> bool:
+    """Whether a stream is a terminal where a line can be drawn over."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "")
+
+
+def clean(text: str, *, lines: bool = True) -> str:
+    """Text without control and direction characters: nothing shown may move the cursor or reorder what is read."""
+    return "".join(
+        mark if mark >= " " and unicodedata.category(mark) not in ("Cc", "Cf") or lines and mark in "\n\t"
+        or mark in "\u200d\u200c" else f"\\u{ord(mark):04x}"
+        for mark in text.replace("\r\n", "\n")
+    )
+
+
+def value(said: Any) -> str:
+    """An argument as a person reads it: a plain word as it is, anything else as JSON."""
+    if isinstance(said, dict) and set(said) == {"$ref"}:
+        return clean(f"<{said['$ref']}>", lines=False)
+    if isinstance(said, str) and said and not any(mark.isspace() or mark in "\"'{}[]=" for mark in said):
+        return clean(said, lines=False)
+    return clean(json.dumps(said, ensure_ascii=False), lines=False)
+
+
+def width(text: str) -> int:
+    """Columns that a text takes in a terminal; Chinese takes two each."""
+    return sum(0 if unicodedata.combining(mark) else 1 + (unicodedata.east_asian_width(mark) in "WF") for mark in text)
+
+
+def clip(text: str, columns: int) -> str:
+    """A text cut to so many columns."""
+    if width(text) <= columns:
+        return text
+    used, kept = 0, []
+    for mark in text:
+        used += width(mark)
+        if used > columns - 1:
+            break
+        kept.append(mark)
+    return "".join(kept) + "…"
+
+
+class Printer:
+    """Prints the events of one run after the other."""
+
+    def __init__(self, out: TextIO, talk: TextIO, say: Say) -> None:
+        """`out` takes results and replies, `talk` plans, progress and errors."""
+        self._out, self._talk, self._say = out, talk, say
+        self._colour, self._moving = colourful(talk), moving(talk)
+        self._ascii = "utf" not in (getattr(talk, "encoding", "") or "").lower()
+        self._drawn = False
+        self._sparse: tuple[str, int] = ("", -1)
+        self._midline = False
+        self._streamed: set[str] = set()
+        self._shown: list[str] = []
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Shows one event."""
+        kind = event.get("event")
+        if kind == "progress":
+            self.progress(event)
+            return
+        if kind in ("decision", "held"):
+            return
+        self.settle(whole=kind != "text")
+        if kind == "plan":
+            self._streamed.clear()
+            self._shown.clear()
+            self.plan(event.get("plan") or event)
+        elif kind == "text":
+            self._stream(str(event.get("step", "")), str(event.get("text", "")))
+        elif kind == "result":
+            self._result(event)
+        elif kind == "error":
+            self.error(str(event.get("message", "")))
+        elif kind == "reply":
+            self._reply(str(event.get("text") or ""))
+        elif kind == "end":
+            self._streamed.clear()
+            self._shown.clear()
+
+    def plan(self, plan: dict[str, Any]) -> None:
+        """Shows a plan as a tree: one line a step, its arguments and what it waits for."""
+        steps = plan.get("steps") or []
+        if not steps:
+            return
+        corner, branch = ("`- ", "|- ") if self._ascii else ("└─ ", "├─ ")
+        self.talk(self._styled(self._say("plan"), "dim"))
+        for index, step in enumerate(steps):
+            mark = corner if index == len(steps) - 1 else branch
+            args = " ".join(f"{name}={value(said)}" for name, said in (step.get("args") or {}).items())
+            waits = ", ".join(step.get("after") or [])
+            tail = f"  ({self._say('after', waits)})" if waits else ""
+            head = f"{mark}{step.get('id', '')} "
+            line = f"{self._styled(head, 'dim')}{self._styled(clean(str(step.get('syscall')), lines=False), 'cyan')}"
+            self.talk(f"{line} {args}{self._styled(tail, 'dim')}".rstrip())
+
+    def held(self, event: dict[str, Any]) -> None:
+        """Shows a held call in full: what will run, with which arguments, to what effect and why it waits."""
+        self.settle()
+        self.talk(self._styled(self._say("held"), "yellow"))
+        self.talk(f"  {self._styled(clean(str(event.get('syscall')), lines=False), 'bold')}")
+        for name, said in (event.get("args") or {}).items():
+            self.talk(f"    {name} = {value(said)}")
+        for key in ("effect", "reason"):
+            if event.get(key):
+                name = self._say("why" if key == "reason" else key)
+                self.talk(f"  {name}: {clean(str(event[key]), lines=False)}")
+
+    def progress(self, event: dict[str, Any]) -> None:
+        """Shows how far something is: a bar on a terminal, now and then a line elsewhere."""
+        message = clean(str(event.get("message", "")), lines=False)
+        done, total, unit = event.get("done"), event.get("total"), event.get("unit", "")
+        share = done / total if done is not None and total else None
+        figures = "" if done is None else _figures(done, total, unit)
+        if not self._moving:
+            tenth = -1 if share is None else int(share * 10)
+            if (message.split(" ")[:2], tenth) != (self._sparse[0].split(" ")[:2], self._sparse[1]):
+                self._sparse = (message, tenth)
+                self.talk(" ".join(part for part in (message, figures) if part))
+            return
+        columns = shutil.get_terminal_size((80, 24)).columns - 1
+        bar = ""
+        if share is not None:
+            full, empty = ("#", ".") if self._ascii else ("█", "░")
+            cells = max(8, min(30, columns - width(message) - width(figures) - 4))
+            filled = int(cells * min(1.0, share))
+            bar = full * filled + empty * (cells - filled)
+        line = clip("  ".join(part for part in (message, bar, figures) if part), columns)
+        self._talk.write(f"\r\x1b[K{line}")
+        self._talk.flush()
+        self._drawn = True
+
+    def error(self, message: str) -> None:
+        """Shows what went wrong."""
+        self.settle()
+        self.talk(f"{self._styled('agentos:', 'red')} {clean(message)}")
+
+    def note(self, message: str) -> None:
+        """Says something that is neither a result nor an error."""
+        self.settle()
+        self.talk(message)
+
+    def settle(self, *, whole: bool = True) -> None:
+        """Takes the progress bar away; ends a line of streamed text where `whole`."""
+        if self._drawn:
+            self._talk.write("\r\x1b[K")
+            self._talk.flush()
+            self._drawn = False
+        if whole and self._midline:
+            self._write("\n")
+            self._midline = False
+
+    def talk(self, line: str) -> None:
+        """One line beside the results."""
+        self._talk.write(f"{line}\n")
+        self._talk.flush()
+
+    def _stream(self, step: str, text: str) -> None:
+        if text:
+            self._streamed.add(step)
+            self._write(clean(text))
+            self._midline = not text.endswith("\n")
+
+    def _result(self, event: dict[str, Any]) -> None:
+        text = str(event.get("text") or "").strip("\n")
+        self._shown.append(text)
+        if text and str(event.get("step", "")) not in self._streamed:
+            self._write(f"{clean(text)}\n")
+
+    def _reply(self, text: str) -> None:
+        said = text.strip()
+        if said and said not in "\n".join(self._shown) and said != "\n\n".join(self._shown):
+            self._write(f"{clean(said)}\n")
+
+    def _write(self, text: str) -> None:
+        self._out.write(text)
+        self._out.flush()
+
+    def _styled(self, text: str, style: str) -> str:
+        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self._colour and text else text
+
+
+def _figures(done: float, total: float | None, unit: str) -> str:
+    if unit == "B":
+        from agentos.types.units import show_bytes  # here, because the types take longer to import than all else
+
+        return f"{show_bytes(done)} / {show_bytes(total)}" if total else show_bytes(done)
+    whole = f" / {total:g}" if total else ""
+    return f"{done:g}{whole} {unit}".rstrip()
