@@ -12,7 +12,7 @@ from agentos.dispatch.context import CallContext, Emit, Services
 from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed
 from agentos.registry import Registry
 from agentos.syscall import Syscall
-from agentos.types import Allowed, Approval, Call, Decision, Denied, Json, NeedsPerson
+from agentos.types import Allowed, Approval, Call, Decision, Denied, Effect, Json, NeedsPerson
 
 
 class Judge(Protocol):
@@ -24,26 +24,14 @@ class Judge(Protocol):
 
 
 class Standing(Protocol):
-    """Yeses that hold for a session, or always."""
+    """Held calls, and yeses that hold for a session or always."""
 
-    def covers(self, call: Call, entry: Syscall) -> Approval | None:
+    def covers(self, call: Call) -> Approval | None:
         """The standing yes that covers a call."""
         ...
 
-
-class Trail(Protocol):
-    """The audit trail; it is the record of what a call came to, too."""
-
-    def outcome_of(self, call: str) -> Past | None:
-        """What became of a call of that id, where there was one."""
-        ...
-
-    def decided(self, call: Call, entry: Syscall, decision: Decision, approval: Approval | None) -> int:
-        """Puts a decision on disk; gives the row."""
-        ...
-
-    def finished(self, row: int, outcome: str, result: Json = None, detail: str = "") -> None:
-        """Puts on disk what became of it."""
+    def hold(self, call: Call, effect: Effect, reason: str, run: str) -> str:
+        """Keeps a call until a person answers; gives its id."""
         ...
 
 
@@ -56,13 +44,24 @@ class Past(Protocol):
         ...
 
     @property
-    def result(self) -> Json:
-        """What it gave."""
+    def detail(self) -> Json:
+        """What it gave, or its error."""
         ...
 
-    @property
-    def detail(self) -> str:
-        """The error's message."""
+
+class Trail(Protocol):
+    """The audit trail, which is the record of what a call came to, too."""
+
+    def outcome_of(self, call: str) -> Past | None:
+        """What became of a call of that id, where it was let through."""
+        ...
+
+    def decided(self, call: Call, decision: Decision, approval: Approval | None = None) -> int:
+        """Puts a decision on disk; gives the row."""
+        ...
+
+    def finished(self, row: int, outcome: Any, detail: Json = None) -> None:
+        """Puts on disk what became of an allowed call."""
         ...
 
 
@@ -126,10 +125,16 @@ class Dispatcher:
         """
         call, entry = self.validated(call)
         decision = self._judge.decide(call, entry)
-        if isinstance(decision, NeedsPerson) and self._standing.covers(call, entry):
+        if isinstance(decision, NeedsPerson) and self._standing.covers(call):
             confirmed = self._judge.decide(call, entry, confirmed=True)
             return confirmed if isinstance(confirmed, Allowed | Denied) else decision
         return decision
+
+    def hold(self, call: Call, decision: NeedsPerson, run: str) -> str:
+        """Keeps a call until a person answers; the hold itself is on the audit trail. Gives its id."""
+        call, entry = self.validated(call)
+        self._trail.decided(call, decision)
+        return self._standing.hold(call, entry.effect, decision.reason, run)
 
     async def run(self, call: Call, approval: Approval | None, emit: Emit) -> Outcome:
         """Makes the call, at most once: a call of an id that was made already gives what it gave then.
@@ -144,25 +149,24 @@ class Dispatcher:
         past = self._trail.outcome_of(call.id)
         if past is not None and not (entry.effect == "read" and past.outcome != "done"):
             return _again(call, past)
-        approval = approval or self._standing.covers(call, entry)
+        approval = approval or self._standing.covers(call)
         decision = self._judge.decide(call, entry, confirmed=approval is not None)
+        row = self._trail.decided(call, decision, approval)
         if isinstance(decision, NeedsPerson):
             raise ApprovalNeeded(f"{call.syscall} waits for a person: {decision.reason}", "")
-        row = self._trail.decided(call, entry, decision, approval)
         if isinstance(decision, Denied):
-            self._trail.finished(row, "refused", detail=decision.reason)
             raise DeniedError(f"{call.syscall} was denied to {call.caller.user} by {decision.rule}: {decision.reason}")
         context = CallContext(self._services, call.caller, call.id, emit)
         try:
             value = await entry.function(context, **call.args)
         except asyncio.CancelledError:
-            self._trail.finished(row, "cancelled", detail="cancelled")
+            self._trail.finished(row, "cancelled", "cancelled")
             raise
         except AgentosError as error:
-            self._trail.finished(row, "failed", detail=str(error))
+            self._trail.finished(row, "failed", str(error))
             raise
         except Exception as error:
-            self._trail.finished(row, "failed", detail=type(error).__name__)
+            self._trail.finished(row, "failed", type(error).__name__)
             raise
         self._made(entry, value, call.caller.user)
         result = as_json(value)
@@ -172,12 +176,10 @@ class Dispatcher:
 
 
 def _again(call: Call, past: Past) -> Outcome:
-    if past.outcome == "done" and isinstance(past.result, dict):
-        return Outcome(past.result)
-    if past.outcome == "refused":
-        raise DeniedError(past.detail)
+    if past.outcome == "done" and isinstance(past.detail, dict):
+        return Outcome(past.detail)
     if past.outcome in ("failed", "cancelled"):
-        raise Failed(past.detail)
+        raise Failed(str(past.detail))
     raise Failed(
         f"{call.syscall} was cut off when the system ended, and may or may not have had its effect; it was not "
         "made again. Look at the state of things, then ask anew if need be."
