@@ -1,0 +1,154 @@
+"""The generated tables in README.md, written anew or held against what the code says.
+
+`python -m agentos.interfaces.docs` writes them; with `--check` it writes nothing and fails where one is stale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from importlib import resources
+from pathlib import Path
+
+from agentos.config import Settings
+from agentos.errors import AgentosError, UserError
+from agentos.interfaces.cli import build_parser
+from agentos.registry import Registry, installed
+from agentos.syscall import Param
+
+_BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+
+
+def syscalls(table: Registry) -> str:
+    """A row for each syscall of the package's own: parameters as `syscalls.md` writes them, effect, what it does."""
+    return _table(
+        ("syscall", "parameters (default)", "effect", "what it does"),
+        (
+            (f"`{call.name}`", "; ".join(map(_param, call.params)), call.effect, call.doc)
+            for call in table
+            if call.owner == "agentos"
+        ),
+    )
+
+
+def settings() -> str:
+    """A row for each setting, with its default."""
+    shown = {"home": "`~/.agentos`", "cache": "`HOME/cache`"}
+    return _table(
+        ("in config.toml", "in the environment", "default", "what it is"),
+        (
+            (
+                "" if item.name == "home" else f"`{item.name}`",
+                f"`AGENTOS_{item.name.upper()}`",
+                shown.get(item.name) or (f"`{_value(item.default)}`" if item.default != "" else ""),
+                item.metadata["doc"],
+            )
+            for item in fields(Settings)
+        ),
+    )
+
+
+def commands(parser: argparse.ArgumentParser) -> str:
+    """A row for each command of the parser: how it is called, what it does."""
+    rows: list[tuple[str, str]] = [(f"`{parser.prog}`", "the prompt; where input is a pipe, each line is answered")]
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            said = {choice.dest: choice.help or "" for choice in action._choices_actions}
+            rows += [(f"`{_usage(made)}`", said[name]) for name, made in action.choices.items() if name in said]
+    return _table(("command", "what it does"), rows)
+
+
+def engines() -> str:
+    """A row for each engine: the modules in `agentos/engines` that define a backend, and their first line."""
+    rows: list[tuple[str, str]] = []
+    for file in sorted(resources.files("agentos.engines").iterdir(), key=lambda each: each.name):
+        if not file.name.endswith(".py"):
+            continue
+        # Read and not imported: an engine's library takes seconds to import, and need not be there.
+        module = ast.parse(file.read_text("utf-8"))
+        if any(isinstance(part, ast.ClassDef) and part.name == "Backend" and not part.bases for part in module.body):
+            rows.append((f"`{file.name[:-3]}`", (ast.get_docstring(module) or "").split("\n", 1)[0]))
+    return _table(("engine", "what it does"), rows)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "syscalls": lambda: syscalls(installed()),
+    "settings": settings,
+    "commands": lambda: commands(build_parser()),
+    "engines": engines,
+}
+
+
+def render(text: str, blocks: dict[str, Callable[[], str]] = BLOCKS) -> str:
+    """The text with every marked block as the code has it.
+
+    Raises:
+        UserError: a block is not marked in the text, or one is marked that nothing generates.
+    """
+    marked = [match["name"] for match in _BLOCK.finditer(text)]
+    if sorted(marked) != sorted(blocks):
+        raise UserError(
+            f"the text must have each of the blocks {', '.join(blocks)} once, and has {', '.join(marked) or 'none'}. "
+            "Nothing was written. A block is `<!-- generated: NAME -->`, a line break, and `<!-- end -->`."
+        )
+    return _BLOCK.sub(lambda match: f"{match[1]}\n{blocks[match['name']]()}\n\n{match[4]}", text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes the blocks, or with `--check` says which lines are stale; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m agentos.interfaces.docs", description=__doc__)
+    parser.add_argument("file", nargs="?", type=Path, default=Path("README.md"))
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 where a table is stale")
+    args = parser.parse_args(argv)
+    try:
+        before = args.file.read_text("utf-8")
+        after = render(before)
+    except OSError as error:
+        print(f"agentos: {args.file} cannot be read: {error.strerror}. Nothing was written.", file=sys.stderr)
+        return 1
+    except AgentosError as error:
+        print(f"agentos: {args.file}: {error}", file=sys.stderr)
+        return error.exit_code
+    if before == after:
+        return 0
+    if args.check:
+        lines = before.splitlines(), after.splitlines()
+        stale = difflib.unified_diff(*lines, "as written", "as the code has it", n=0, lineterm="")
+        print("\n".join(stale), file=sys.stderr)
+        print(f"agentos: {args.file} is stale. Run: make docs", file=sys.stderr)
+        return 1
+    args.file.write_text(after, "utf-8")
+    return 0
+
+
+def _param(param: Param) -> str:
+    kinds = {"name": "", "text": "", "private": "", "choice": ", ".join(param.choices)}
+    said = kinds.get(param.kind, param.kind)
+    if param.many:
+        said = f"list of {said}" if said else "list"
+    shown = f"`{param.name}`" + (f": {said}" if said else "")
+    return shown if param.required or param.default in (None, "") else f"{shown} ({_value(param.default)})"
+
+
+def _value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _usage(parser: argparse.ArgumentParser) -> str:
+    words = _COLOUR.sub("", parser.format_usage()).split()[1:]
+    return " ".join(words).replace(" [-h]", "")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
