@@ -166,6 +166,13 @@ def _same_items(wanted: list[Any], found: list[Any], names: Mapping[str, str]) -
 
 
 def _value(param: Param, value: Json) -> Any:
+    if isinstance(value, list):
+        return [_item(param, item) for item in value]
+    single = _item(param, value)
+    return [single] if param.many and single is not None else single
+
+
+def _item(param: Param, value: Json) -> Any:
     if value is None:
         return None
     if isinstance(value, dict):
@@ -173,11 +180,9 @@ def _value(param: Param, value: Json) -> Any:
         if len(value) == 1 and isinstance(target, str):
             step, _, name = target.partition(".")
             return Ref(step, name)
+    if isinstance(value, dict | list):
         return Wrong(repr(value))
-    if isinstance(value, list):
-        return [_value(param, item) for item in value]
-    single = _single(param, value)
-    return [single] if param.many else single
+    return _single(param, value)
 
 
 def _single(param: Param, value: bool | int | float | str) -> Any:
