@@ -36,6 +36,8 @@ class Planned:
     plan: Plan
     completed: Completed | None = None
     found: Found | None = None
+    answered: str = ""
+    """What a plan without steps is: `chat`, `declined`, `asked` or `unplanned`."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +85,16 @@ class Planner:
             except UserError as error:
                 if attempt == 2:
                     reply = words.unplanned(sentence, str(error))
-                    return Planned(Plan(name, (), reply), completed, found)
+                    return Planned(Plan(name, (), reply), completed, found, "unplanned")
                 correction = Correction(Plan(name), f"{completed.text!r}: {error}")
                 continue
             if parsed.missing:
-                return Planned(Plan(name, (), words.asked(sentence, parsed.missing, self._table)), completed, found)
+                reply = words.asked(sentence, parsed.missing, self._table)
+                return Planned(Plan(name, (), reply), completed, found, "asked")
             if parsed.chat:
-                return Planned(Plan(name, (), await self._small_talk(sentence)), completed, found)
+                return Planned(Plan(name, (), await self._small_talk(sentence)), completed, found, "chat")
             reply = None if steps else words.declined(sentence, [entry.name for entry in found.entries[:3]])
-            return Planned(Plan(name, steps, reply), completed, found)
+            return Planned(Plan(name, steps, reply), completed, found, "" if steps else "declined")
         raise AssertionError("unreachable")
 
     def checked(self, steps: Sequence[Step], missing: set[tuple[str, str]] = frozenset()) -> tuple[Step, ...]:  # type: ignore[assignment]

@@ -68,6 +68,8 @@ def _table(items: list[Any], language: str) -> list[str]:
 
 
 def _fields(value: Any) -> list[tuple[str, Any, Any]]:
+    if isinstance(value, dict):
+        return [(name, None, inner) for name, inner in value.items()]
     hints = typing.get_type_hints(type(value), include_extras=True)
     return [(item.name, hints[item.name], getattr(value, item.name)) for item in dataclasses.fields(value)]
 

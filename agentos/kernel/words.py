@@ -39,3 +39,10 @@ def unplanned(sentence: str, why: str) -> str:
     if language(sentence) == "zh":
         return f"没能把这句话变成可执行的计划（{why}），什么都没有执行。请换个说法。"
     return f"No valid plan came of that ({why}); nothing was run. Please say it another way."
+
+
+def partly(sentence: str, done: int, count: int) -> str:
+    """Some steps did not succeed."""
+    if language(sentence) == "zh":
+        return f"{count} 步中完成了 {done} 步。"
+    return f"{done} of {count} steps succeeded."

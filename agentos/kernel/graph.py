@@ -1,0 +1,222 @@
+"""The LangGraph graph of one run: plan, authorize, confirm, run, repair, respond.
+
+Every step of the graph is checkpointed before the next one starts. A call's id is made of the run and
+the step, and the dispatcher makes a call of one id once: a run that goes on after a crash repeats
+none that had an effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.config import get_stream_writer
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command, interrupt
+
+from agentos.dispatch.dispatcher import Dispatcher
+from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Retry, UserError
+from agentos.kernel import words
+from agentos.kernel.planner import Correction, Planner
+from agentos.kernel.render import render
+from agentos.kernel.state import RunState, call_for, caller_of, plan_of, ready, without_followers
+from agentos.registry import Registry
+from agentos.types import Approval, Denied, Event, NeedsPerson, Plan, Step
+
+Graph = CompiledStateGraph[Any, Any, Any, Any]
+Next = Literal["confirm", "run", "repair", "respond"]
+
+
+class Nodes:
+    """The graph's steps."""
+
+    def __init__(self, planner: Planner, dispatcher: Dispatcher, table: Registry) -> None:
+        """What the steps work with."""
+        self._planner = planner
+        self._dispatcher = dispatcher
+        self._table = table
+
+    async def plan(self, state: RunState) -> dict[str, Any]:
+        """Makes the plan, where none was given."""
+        if "plan" in state:
+            plan = plan_of(state)
+        else:
+            planned = await self._planner.plan(state["sentence"], state["run"])
+            plan = planned.plan
+            state["answered"] = planned.answered
+        self._emit(Event("plan", {"plan": plan.to_json()}))
+        return {"plan": plan.to_json(), "answered": state.get("answered", "")}
+
+    async def authorize(self, state: RunState) -> Command[Next]:
+        """Asks policy about every step that waits for nothing; what it denies runs into its denial."""
+        approvals, held = dict(state.get("approvals", {})), dict(state.get("held", {}))
+        free = []
+        for step in ready(state):
+            if step.id in approvals:
+                free.append(step)
+                continue
+            try:
+                call = call_for(state, step)
+                decision = self._dispatcher.check(call)
+            except AgentosError:
+                free.append(step)
+                continue
+            if isinstance(decision, NeedsPerson) and state.get("yes"):
+                approvals[step.id] = {"by": caller_of(state).user, "scope": "once", "id": "--yes"}
+                free.append(step)
+            elif isinstance(decision, NeedsPerson):
+                held[step.id] = held.get(step.id) or self._dispatcher.hold(call, decision, state["run"])
+            else:
+                free.append(step)
+            word = "deny" if isinstance(decision, Denied) else "confirm" if step.id in held else "allow"
+            self._emit(Event("decision", {"step": step.id, "decision": word, "rule": decision.rule}))
+        update = {"approvals": approvals, "held": held}
+        if free:
+            return Command(goto="run", update=update)
+        if held:
+            return Command(goto="confirm", update=update)
+        return Command(goto=self._after_all(state), update=update)
+
+    async def confirm(self, state: RunState) -> Command[Literal["authorize"]]:
+        """Waits, for days if need be, until a person has answered one held call."""
+        step_id, approval = next(iter(state["held"].items()))
+        step = next(step for step in plan_of(state).steps if step.id == step_id)
+        call, entry = self._dispatcher.validated(call_for(state, step))
+        shown = {"approval": approval, "step": step_id, "syscall": call.syscall, "args": dict(call.args)}
+        answer = interrupt({**shown, "effect": entry.effect, "reason": entry.doc})
+        held = {name: kept for name, kept in state["held"].items() if name != step_id}
+        if answer["answer"] == "no":
+            why = f": {answer['reason']}" if answer.get("reason") else ""
+            failures = {**state.get("failures", {}), step_id: {"message": f"refused by {answer['by']}{why}", "kind": "refused"}}
+            self._emit(Event("error", {"step": step_id, **failures[step_id]}))
+            return Command(goto="authorize", update={"held": held, "failures": without_followers(state, failures)})
+        approved = {"by": answer["by"], "scope": answer["answer"], "id": approval}
+        return Command(
+            goto="authorize", update={"held": held, "approvals": {**state.get("approvals", {}), step_id: approved}}
+        )
+
+    async def run(self, state: RunState) -> dict[str, Any]:
+        """Makes every call that may be made now, side by side."""
+        steps = [step for step in ready(state) if step.id not in state.get("held", {})]
+        outcomes = await asyncio.gather(*(self._run_step(state, step) for step in steps))
+        results, failures = dict(state.get("results", {})), dict(state.get("failures", {}))
+        for step, outcome in zip(steps, outcomes, strict=True):
+            (results if "result" in outcome else failures)[step.id] = outcome
+        return {"results": results, "failures": without_followers(state, failures)}
+
+    async def _run_step(self, state: RunState, step: Step) -> dict[str, Any]:
+        """What a step gave (`result`, `text`), or why it did not (`message`, `kind`)."""
+        writer = get_stream_writer()
+
+        async def emit(event: Event) -> None:
+            writer(Event(event.kind, {"step": step.id, "syscall": step.syscall, **event.data}))
+
+        given = state.get("approvals", {}).get(step.id)
+        approval = Approval(given["by"], given["scope"], given["id"]) if given else None  # type: ignore[arg-type]
+        try:
+            outcome = await self._dispatcher.run(call_for(state, step), approval, emit)
+        except AgentosError as error:
+            failure = {"message": str(error), "kind": kind_of(error)}
+            await emit(Event("error", dict(failure)))
+            return failure
+        shown = outcome.result if outcome.value is None else outcome.value
+        gave = {"result": outcome.result, "text": render(shown, state.get("language", "en"))}
+        await emit(Event("result", gave))
+        return gave
+
+    def next_after_run(self, state: RunState) -> Literal["authorize", "repair", "respond"]:
+        """More steps, a repair, or the end."""
+        return "authorize" if ready(state) else self._after_all(state)
+
+    def _after_all(self, state: RunState) -> Literal["repair", "respond"]:
+        kinds = {failure["kind"] for failure in state.get("failures", {}).values()}
+        mendable = "user" in kinds and not kinds & {"denied", "refused"}
+        return "repair" if mendable and state.get("sentence") and not state.get("repaired") else "respond"
+
+    async def repair(self, state: RunState) -> Command[Literal["authorize", "respond"]]:
+        """Gives the model its error once; a plan that is no different ends the run."""
+        was = plan_of(state)
+        failed = state["failures"]
+        message = next(failure["message"] for failure in failed.values() if failure["kind"] == "user")
+        planned = await self._planner.plan(state["sentence"], state["run"], Correction(was, message))
+        kept = {step.id: state["results"][step.id] for step in was.steps if step.id in state.get("results", {})}
+        same = {(s.syscall, repr(dict(s.args))) for s in planned.plan.steps} <= {
+            (s.syscall, repr(dict(s.args))) for s in was.steps
+        }
+        if not planned.plan.steps or same:
+            return Command(goto="respond", update={"repaired": True})
+        done = {step.id: step for step in was.steps if step.id in kept}
+        fresh = [step for step in planned.plan.steps if not _made_already(step, done)]
+        renamed = {step.id: _same_step(step, done) or f"r{step.id}" for step in planned.plan.steps}
+        steps = [*done.values(), *(_renamed(step, renamed) for step in fresh)]
+        plan = Plan(was.id, tuple(steps), None)
+        self._emit(Event("plan", {"plan": plan.to_json(), "repaired": True}))
+        update = {"plan": plan.to_json(), "failures": {}, "repaired": True, "attempt": state.get("attempt", 0) + 1}
+        return Command(goto="authorize", update=update)
+
+    async def respond(self, state: RunState) -> dict[str, Any]:
+        """Says what is left to say; what a step gave was shown when it gave it."""
+        plan = plan_of(state)
+        reply = plan.reply
+        if reply is None and state.get("failures"):
+            count, done = len(plan.steps), len(state.get("results", {}))
+            if count > 1:
+                reply = words.partly(state.get("sentence", ""), done, count)
+        if reply:
+            self._emit(Event("reply", {"text": reply}))
+        return {}
+
+    def _emit(self, event: Event) -> None:
+        get_stream_writer()(event)
+
+
+def build(planner: Planner, dispatcher: Dispatcher, table: Registry, saver: BaseCheckpointSaver[Any]) -> Graph:
+    """The graph, checkpointed by `saver`."""
+    nodes = Nodes(planner, dispatcher, table)
+    graph = StateGraph(RunState)
+    graph.add_node("plan", nodes.plan)
+    graph.add_node("authorize", nodes.authorize)
+    graph.add_node("confirm", nodes.confirm)
+    graph.add_node("run", nodes.run)
+    graph.add_node("repair", nodes.repair)
+    graph.add_node("respond", nodes.respond)
+    graph.add_edge(START, "plan")
+    graph.add_edge("plan", "authorize")
+    graph.add_conditional_edges("run", nodes.next_after_run)
+    graph.add_edge("respond", END)
+    return graph.compile(checkpointer=saver)
+
+
+def resume(answer: str, by: str, reason: str) -> Command[Any]:
+    """What goes into a graph that waits for a person."""
+    return Command(resume={"answer": answer, "by": by, "reason": reason})
+
+
+def kind_of(error: AgentosError) -> str:
+    """An error in one word: who must act."""
+    kinds: list[tuple[type[AgentosError], str]] = [
+        (DeniedError, "denied"), (ApprovalNeeded, "held"), (UserError, "user"), (Retry, "retry"),
+    ]
+    return next((word for kind, word in kinds if isinstance(error, kind)), "failed")
+
+
+def _same_step(step: Step, done: dict[str, Step]) -> str | None:
+    alike = [name for name, old in done.items() if old.syscall == step.syscall and dict(old.args) == dict(step.args)]
+    return alike[0] if alike else None
+
+
+def _made_already(step: Step, done: dict[str, Step]) -> bool:
+    return _same_step(step, done) is not None
+
+
+def _renamed(step: Step, names: dict[str, str]) -> Step:
+    def swap(value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("$ref"), str):
+            name, _, field = value["$ref"].partition(".")
+            return {"$ref": f"{names.get(name, name)}.{field}"}
+        return [swap(item) for item in value] if isinstance(value, list) else value
+
+    args = {name: swap(value) for name, value in step.args.items()}
+    return Step(names[step.id], step.syscall, args, tuple(names.get(name, name) for name in step.after))

@@ -1,0 +1,179 @@
+"""Runs: a sentence or a call on its way through the graph, whoever still listens."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from agentos.errors import AgentosError, NotFound, UserError
+from agentos.kernel import words
+from agentos.kernel.graph import Graph, resume
+from agentos.kernel.state import RunState
+from agentos.registry import Registry
+from agentos.store import Store
+from agentos.types import Caller, Event, Json, Plan, Step
+
+log = logging.getLogger(__name__)
+
+_EXIT = {"denied": 3, "refused": 3, "user": 2, "held": 4}
+_TABLE = """
+create table if not exists runs (
+    id text primary key, user text not null, state text not null, started real not null, ended real
+);
+"""
+
+
+class Runs:
+    """Starts, holds, continues and cancels runs. A run goes on when nobody listens any more."""
+
+    def __init__(self, store: Store, graph: Graph, table: Registry, clock: Callable[[], float] = time.time) -> None:
+        """Makes the table of runs."""
+        self._store = store
+        self._graph = graph
+        self._table = table
+        self._clock = clock
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        store.connection.executescript(_TABLE)
+
+    def sentence(self, text: str, caller: Caller) -> AsyncIterator[Event]:
+        """Plans a sentence and runs the plan.
+
+        Raises:
+            UserError: there is no sentence, or it is longer than 10,000 characters.
+        """
+        if not text.strip():
+            raise UserError("there is nothing to do: the sentence is empty")
+        if len(text) > 10_000:
+            raise UserError(f"the sentence has {len(text)} characters; 10,000 is the most")
+        return self._begin({"sentence": text.strip(), "language": words.language(text)}, caller)
+
+    def call(
+        self, syscall: str, args: Mapping[str, Json], caller: Caller, yes: bool, language: str
+    ) -> AsyncIterator[Event]:
+        """Runs one call, by the same way as a plan.
+
+        Raises:
+            UserError: there is no such syscall, or the arguments do not fit.
+        """
+        self._table[syscall].validate(args)
+        plan = Plan("", (Step("s1", syscall, dict(args)),))
+        return self._begin({"plan": plan.to_json(), "yes": yes, "language": language}, caller)
+
+    def go_on(self, run: str, answer: str, by: str, reason: str) -> AsyncIterator[Event]:
+        """Continues a run that waits, with a person's answer."""
+        return self._listen(run, resume(answer, by, reason))
+
+    async def cancel(self, run: str, caller: Caller) -> bool:
+        """Ends a run, its call's work included; False where it is not running.
+
+        Raises:
+            NotFound: there is no such run, or it is another person's.
+        """
+        row = self._store.connection.execute("select user, state from runs where id = ?", (run,)).fetchone()
+        if row is None or (row[0] != caller.user and caller.role != "admin"):
+            raise NotFound(f"there is no run {run!r}")
+        task = self._tasks.get(run)
+        if task is None:
+            return False
+        task.cancel()
+        await asyncio.wait([task])
+        return True
+
+    async def recover(self) -> list[str]:
+        """At boot: goes on with every run that was cut off while it ran; gives their ids."""
+        rows = self._store.connection.execute("select id from runs where state = 'running' order by started").fetchall()
+        for (run,) in rows:
+            self._drive(run, None)
+        return [run for (run,) in rows]
+
+    async def close(self) -> None:
+        """Stops what runs, so that the next start goes on with it."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel("closing")
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _begin(self, state: RunState, caller: Caller) -> AsyncIterator[Event]:
+        run = "r" + secrets.token_hex(5)
+        with self._store.transaction() as db:
+            db.execute("insert into runs values (?, ?, 'running', ?, null)", (run, caller.user, self._clock()))
+        given: RunState = {"run": run, "caller": dataclasses.asdict(caller), **state}  # type: ignore[typeddict-item]
+        if "plan" in given:
+            given["plan"] = {**given["plan"], "id": run}
+        return self._listen(run, given)
+
+    async def _listen(self, run: str, given: Any) -> AsyncIterator[Event]:
+        events = self._drive(run, given)
+        while (event := await events.get()) is not None:
+            yield event
+
+    def _drive(self, run: str, given: Any) -> asyncio.Queue[Event | None]:
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        task = asyncio.create_task(self._work(run, given, events))
+        self._tasks[run] = task
+        task.add_done_callback(lambda _task: self._tasks.pop(run, None))
+        return events
+
+    async def _work(self, run: str, given: Any, events: asyncio.Queue[Event | None]) -> None:
+        def tell(event: Event) -> None:
+            events.put_nowait(Event(event.kind, {"run": run, **event.data}))
+
+        config: Any = {"configurable": {"thread_id": run}, "recursion_limit": 100}
+        try:
+            self._mark(run, "running")
+            if given is None and not (await self._graph.aget_state(config)).next:
+                self._mark(run, "lost")  # it ended before its first checkpoint: nothing of it ever ran
+                return
+            stream = self._graph.astream(given, config, stream_mode=["custom", "updates"], durability="sync")
+            async for mode, chunk in stream:
+                if mode == "custom":
+                    tell(chunk)
+                elif isinstance(chunk, dict):
+                    for waiting in chunk.get("__interrupt__", ()):
+                        tell(Event("held", dict(waiting.value)))
+            state = (await self._graph.aget_state(config)).values
+            end = _end(state)
+            self._mark(run, "waiting" if state.get("held") else "done")
+            tell(end)
+        except asyncio.CancelledError as stopped:
+            if "closing" not in stopped.args:
+                self._mark(run, "cancelled")
+            tell(Event("error", {"message": "cancelled; steps that were done stay done", "kind": "cancelled"}))
+            tell(Event("end", {"ok": False, "exit_code": 130, "results": {}, "waiting": []}))
+        except AgentosError as error:
+            self._mark(run, "failed")
+            tell(Event("error", {"message": str(error), "kind": "failed" if error.exit_code == 1 else "user"}))
+            tell(Event("end", {"ok": False, "exit_code": error.exit_code, "results": {}, "waiting": []}))
+        except Exception:
+            log.exception("run %s failed", run)
+            self._mark(run, "failed")
+            tell(Event("error", {"message": "something in agentos broke; the log has the details", "kind": "failed"}))
+            tell(Event("end", {"ok": False, "exit_code": 1, "results": {}, "waiting": []}))
+        finally:
+            events.put_nowait(None)
+
+    def _mark(self, run: str, state: str) -> None:
+        with self._store.transaction() as db:
+            ended = None if state in ("running", "waiting") else self._clock()
+            db.execute("update runs set state = ?, ended = ? where id = ?", (state, ended, run))
+
+
+def _end(state: RunState) -> Event:
+    """How a run ended, or why it waits."""
+    results: dict[str, Json] = {name: given["result"] for name, given in state.get("results", {}).items()}
+    waiting: list[Json] = list(state.get("held", {}).values())
+    kinds = [failure["kind"] for failure in state.get("failures", {}).values() if failure["kind"] != "skipped"]
+    code = 0
+    if kinds:
+        code = max(_EXIT.get(kind, 1) for kind in kinds)
+    elif waiting:
+        code = 4
+    elif state.get("answered") not in ("", None, "chat"):
+        code = 1
+    return Event("end", {"ok": code == 0, "exit_code": code, "results": results, "waiting": waiting})

@@ -1,0 +1,88 @@
+"""What a run remembers between the steps of its graph; all of it is JSON, so that a checkpoint can hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from agentos.errors import Failed
+from agentos.types import Call, Caller, Json, Plan, Step
+
+
+class RunState(TypedDict, total=False):
+    """One run."""
+
+    run: str
+    sentence: str
+    """Empty where the plan was given."""
+    language: str
+    """`en` or `zh`: what results are shown in."""
+    caller: dict[str, str]
+    yes: bool
+    """Whether the caller confirmed beforehand what they may confirm."""
+    plan: dict[str, Any]
+    answered: str
+    """What a plan without steps is: `chat`, `declined`, `asked` or `unplanned`."""
+    results: dict[str, dict[str, Json]]
+    """By step: what it gave."""
+    failures: dict[str, dict[str, str]]
+    """By step: `message` and `kind`."""
+    approvals: dict[str, dict[str, str]]
+    """By step: who said yes, for how long, and to which held call."""
+    held: dict[str, str]
+    """By step: the held call that waits for a person."""
+    repaired: bool
+    attempt: int
+    """How often the plan was made anew; part of a call's id, so that a repaired step is a new call."""
+
+
+def caller_of(state: RunState) -> Caller:
+    """Who asked."""
+    return Caller(**state["caller"])  # type: ignore[arg-type]
+
+
+def plan_of(state: RunState) -> Plan:
+    """The plan so far."""
+    return Plan.from_json(state["plan"])
+
+
+def ready(state: RunState) -> list[Step]:
+    """Steps that wait for nothing any more, in the plan's order."""
+    done, failed = state.get("results", {}), state.get("failures", {})
+    return [
+        step for step in plan_of(state).steps
+        if step.id not in done and step.id not in failed and all(name in done for name in step.after)
+    ]
+
+
+def call_for(state: RunState, step: Step) -> Call:
+    """The step's call, references replaced by what earlier steps gave.
+
+    Raises:
+        Failed: an earlier step's result has no such field.
+    """
+    args = {name: _filled(value, state) for name, value in step.args.items()}
+    ident = f"{state['run']}.{state.get('attempt', 0)}.{step.id}"
+    return Call(ident, step.syscall, args, caller_of(state))
+
+
+def _filled(value: Json, state: RunState) -> Json:
+    if isinstance(value, dict) and len(value) == 1 and isinstance(value.get("$ref"), str):
+        step, _, field = str(value["$ref"]).partition(".")
+        given: Mapping[str, Json] = state.get("results", {}).get(step, {}).get("result", {})  # type: ignore[assignment]
+        if field not in given:
+            raise Failed(f"step {step} gave no {field!r}; it gave {', '.join(given) or 'nothing'}")
+        return given[field]
+    if isinstance(value, list):
+        return [_filled(item, state) for item in value]
+    return value
+
+
+def without_followers(state: RunState, failures: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The failures, with every step that waits for a failed one."""
+    found = dict(failures)
+    for step in plan_of(state).steps:
+        blocking = [name for name in step.after if name in found]
+        if blocking and step.id not in found and step.id not in state.get("results", {}):
+            found[step.id] = {"message": f"not run, because {blocking[0]} did not succeed", "kind": "skipped"}
+    return found
