@@ -8,21 +8,21 @@ from typing import Any, Protocol
 
 from agentos.config import Settings
 from agentos.registry import Registry
-from agentos.types import Caller, Event, Json, Models, Plan
+from agentos.types import Caller, Event, Json, Models, Plan, Role
 
 
 class Approvals(Protocol):
     """Held calls that wait for a person, and the rules that earlier answers left."""
 
-    def pending(self) -> Sequence[Any]:
-        """Calls that wait."""
+    def pending(self, user: str | None = None) -> Sequence[Any]:
+        """Calls that wait, everybody's or one user's."""
         ...
 
-    def rules(self) -> Sequence[Any]:
-        """Answers given for always."""
+    def rules(self, user: str | None = None) -> Sequence[Any]:
+        """Yeses that hold beforehand, everybody's or one user's."""
         ...
 
-    def revoke(self, id: str) -> Any:
+    def revoke(self, rule: str, by: Caller | None = None) -> Any:
         """Takes a rule back."""
         ...
 
@@ -46,11 +46,11 @@ class People(Protocol):
         """Everyone."""
         ...
 
-    def set_role(self, user: str, role: Any) -> Any:
+    def set_role(self, user: str, role: Role) -> None:
         """Gives a user a role."""
         ...
 
-    def create_key(self, user: str, role: Any) -> Any:
+    def create_key(self, user: str, role: Role | None = None) -> Any:
         """A new key, shown this once."""
         ...
 
@@ -58,7 +58,7 @@ class People(Protocol):
         """Keys without their secret."""
         ...
 
-    def revoke_key(self, id: str) -> Any:
+    def revoke_key(self, key: str) -> None:
         """Ends a key."""
         ...
 

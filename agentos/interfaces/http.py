@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,24 +11,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from agentos.errors import AgentosError, DeniedError, Retry, UserError, unknown
+from agentos.errors import AgentosError, UserError, unknown
+from agentos.interfaces import http_policy
 from agentos.interfaces.app import System, plain
-from agentos.interfaces.http_auth import KeyGate, who
+from agentos.interfaces.http_auth import KeyGate, admin, known, who
+from agentos.interfaces.http_body import body, text
 from agentos.interfaces.http_errors import bug, failure, kind
 from agentos.interfaces.http_stream import Runs, after_boot, collected, line, ndjson, ready
 from agentos.syscall import Syscall
 from agentos.types import Caller, Json
 
-BODY_LIMIT = 1024 * 1024
-"""Longest request, in bytes."""
 NDJSON = "application/x-ndjson"
 _ANSWERS = ("once", "session", "always", "no")
-
-
-class TooLarge(UserError):
-    """A request beyond `BODY_LIMIT`."""
-
-    http_status = 413
 
 
 def build(
@@ -53,15 +45,8 @@ def build(
         Route("/v1/runs", api.run, methods=["POST"]),
         Route("/v1/runs/{id}/cancel", api.cancel, methods=["POST"]),
         Route("/v1/plans", api.plan, methods=["POST"]),
-        Route("/v1/approvals", api.approvals),
         Route("/v1/approvals/{id}", api.answer, methods=["POST"]),
-        Route("/v1/rules", api.rules),
-        Route("/v1/rules/{id}", api.revoke_rule, methods=["DELETE"]),
-        Route("/v1/users", api.users),
-        Route("/v1/users/{name}", api.set_role, methods=["PUT"]),
-        Route("/v1/keys", api.keys),
-        Route("/v1/keys", api.create_key, methods=["POST"]),
-        Route("/v1/keys/{id}", api.revoke_key, methods=["DELETE"]),
+        *http_policy.routes(system),
         Route("/v1/stop", api.stop, methods=["POST"]),
     ]
     gates = [] if hosts is None else [Middleware(KeyGate, system=system, hosts=hosts)]
@@ -86,38 +71,6 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 async def _bug(request: Request, error: Exception) -> Response:
     return failure(bug())
-
-
-async def body(request: Request) -> dict[str, Json]:
-    """The request's JSON object.
-
-    Raises:
-        UserError: it is too long, not JSON, or not an object.
-    """
-    read = bytearray()
-    async for chunk in request.stream():
-        read += chunk
-        if len(read) > BODY_LIMIT:
-            raise TooLarge(f"the request is longer than {BODY_LIMIT} bytes; nothing was done")
-    try:
-        data = json.loads(read or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"the request is not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise UserError("the request must be a JSON object")
-    return data
-
-
-def text(data: Mapping[str, Json], name: str, default: str | None = None) -> str:
-    """A string of the request.
-
-    Raises:
-        UserError: it is missing or something else.
-    """
-    value = data.get(name, default)
-    if not isinstance(value, str):
-        raise UserError(f"{name!r} must be a text, and is {value!r}" if name in data else f"{name!r} is missing")
-    return value
 
 
 def entry(call: Syscall) -> dict[str, Json]:
@@ -214,12 +167,6 @@ class Api:
                 plan = {"steps": [], "reply": None, "error": {"message": str(error), "type": kind(error)}}
             yield line({**plan, "id": name if name is not None else plan.get("id")})
 
-    async def approvals(self, request: Request) -> Response:
-        """Calls that wait for a person: all for an administrator, one's own for others."""
-        caller = self._who(request)
-        waiting = plain(self.system.approvals.pending())
-        return JSONResponse({"approvals": _own(waiting, caller)})
-
     async def answer(self, request: Request) -> Response:
         """A person's answer to a held call; the run goes on in the response."""
         data = await body(request)
@@ -230,80 +177,12 @@ class Api:
         held = request.path_params["id"]
         return ndjson(self.runs.events(lambda: self.system.answer(held, said, caller, reason)))
 
-    async def rules(self, request: Request) -> Response:
-        """Answers given for always: all for an administrator, one's own for others."""
-        caller = self._who(request)
-        return JSONResponse({"rules": _own(plain(self.system.approvals.rules()), caller)})
-
-    async def revoke_rule(self, request: Request) -> Response:
-        """Takes a rule back."""
-        caller, name = self._who(request), request.path_params["id"]
-        listed = _own(plain(self.system.approvals.rules()), caller)
-        if not any(isinstance(rule, dict) and rule.get("id") == name for rule in listed):
-            raise unknown("rule", name, [str(rule.get("id")) for rule in listed if isinstance(rule, dict)])
-        return JSONResponse({"revoked": name, "rule": plain(self.system.approvals.revoke(name))})
-
-    async def users(self, request: Request) -> Response:
-        """Everyone and their roles."""
-        self._admin(request)
-        return JSONResponse({"users": plain(self.system.people.users())})
-
-    async def set_role(self, request: Request) -> Response:
-        """Gives a user a role."""
-        self._admin(request)
-        data = await body(request)
-        name, role = request.path_params["name"], _role(text(data, "role"))
-        changed = plain(self.system.people.set_role(name, role))
-        return JSONResponse({"user": name, "role": role, **(changed if isinstance(changed, dict) else {})})
-
-    async def keys(self, request: Request) -> Response:
-        """Keys without their secrets."""
-        self._admin(request)
-        return JSONResponse({"keys": plain(self.system.people.keys())})
-
-    async def create_key(self, request: Request) -> Response:
-        """A new key, shown this once."""
-        self._admin(request)
-        data = await body(request)
-        user, role = text(data, "user"), data.get("role")
-        made = plain(self.system.people.create_key(user, None if role is None else _role(text(data, "role"))))
-        shown = made if isinstance(made, dict) else {"key": made, "user": user}
-        return JSONResponse(shown, 201, {"cache-control": "no-store"})
-
-    async def revoke_key(self, request: Request) -> Response:
-        """Ends a key."""
-        self._admin(request)
-        name = request.path_params["id"]
-        self.system.people.revoke_key(name)
-        return JSONResponse({"revoked": name})
-
     async def stop(self, request: Request) -> Response:
         """Ends the system."""
         if self.system.ready:
-            self._admin(request)
+            admin(request, self.system)
         self._stop()
         return JSONResponse({"stopping": True, **{"pid": self.system.status().get("pid")}}, 202)
 
     def _who(self, request: Request, session: str = "") -> Caller:
-        if getattr(self.system, "people", None) is None:
-            raise Retry(f"the system is starting ({self.system.boot}); ask again in a second")
-        return who(request, self.system, session)
-
-    def _admin(self, request: Request) -> Caller:
-        caller = self._who(request)
-        if caller.role != "admin":
-            raise DeniedError(f"this takes an administrator, and {caller.user!r} is {caller.role}; nothing was changed")
-        return caller
-
-
-def _own(listed: Json, caller: Caller) -> list[Any]:
-    rows = listed if isinstance(listed, list) else []
-    return [row for row in rows if caller.role == "admin" or (isinstance(row, dict) and row.get("user") == caller.user)]
-
-
-def _role(said: str) -> str:
-    if said not in ("viewer", "operator", "admin"):
-        raise UserError(f"'role' must be viewer, operator or admin, and is {said!r}; nothing was changed")
-    return said
-
-
+        return known(request, self.system, session)

@@ -108,3 +108,26 @@ def who(request: HTTPConnection, system: System, session: str = "") -> Caller:
         caller = system.people.caller_as(caller, other)
     said = request.headers.get("x-agentos-door", "")
     return dataclasses.replace(caller, session=session, door=said if said in _DOORS else "http")
+
+
+def known(request: HTTPConnection, system: System, session: str = "") -> Caller:
+    """The caller, once the system has come far enough to tell.
+
+    Raises:
+        Retry: it has not.
+    """
+    if getattr(system, "people", None) is None:
+        raise Retry(f"the system is starting ({system.boot}); ask again in a second")
+    return who(request, system, session)
+
+
+def admin(request: HTTPConnection, system: System) -> Caller:
+    """The caller, who is an administrator.
+
+    Raises:
+        DeniedError: who is not.
+    """
+    caller = known(request, system)
+    if caller.role != "admin":
+        raise DeniedError(f"this takes an administrator, and {caller.user!r} is {caller.role}; nothing was changed")
+    return caller

@@ -62,7 +62,7 @@ def _runs(add: Add) -> None:
 
 
 def _system(add: Add) -> None:
-    syscalls = add("syscalls", "commands_system:syscalls", "list what the system can do, or explain one call", json=True)
+    syscalls = add("syscalls", "commands_system:syscalls", "list what the system can do, or explain it", json=True)
     syscalls.add_argument("name", nargs="?", help="one syscall")
     add("status", "commands_system:status", "show whether the system runs and how it does", json=True)
     serve = add("serve", "commands_system:serve", "run the system in the foreground")

@@ -122,7 +122,7 @@ class Repl:
             name = str(row.get("id") or row.get("approval"))
             if rest and rest != name:
                 continue
-            answer = self._ask({**row, "approval": name})
+            answer = self._ask({**row, "approval": name, "args": row.get("arguments")})
             if answer:
                 self._session.follow(self._client.answer(name, answer))
             elif not rest:

@@ -1,0 +1,52 @@
+"""What a request carries: one JSON object of a bounded size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from starlette.requests import Request
+
+from agentos.errors import UserError
+from agentos.types import Json
+
+LIMIT = 1024 * 1024
+"""Longest request, in bytes."""
+
+
+class TooLarge(UserError):
+    """A request beyond `LIMIT`."""
+
+    http_status = 413
+
+
+async def body(request: Request) -> dict[str, Json]:
+    """The request's JSON object; empty where nothing was sent.
+
+    Raises:
+        UserError: it is too long, not JSON, or not an object.
+    """
+    read = bytearray()
+    async for chunk in request.stream():
+        read += chunk
+        if len(read) > LIMIT:
+            raise TooLarge(f"the request is longer than {LIMIT} bytes; nothing was done")
+    try:
+        data = json.loads(read or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"the request is not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise UserError("the request must be a JSON object")
+    return data
+
+
+def text(data: Mapping[str, Json], name: str, default: str | None = None) -> str:
+    """A text of the request.
+
+    Raises:
+        UserError: it is missing, or something else.
+    """
+    value = data.get(name, default)
+    if not isinstance(value, str):
+        raise UserError(f"{name!r} must be a text, and is {value!r}" if name in data else f"{name!r} is missing")
+    return value
