@@ -146,7 +146,8 @@ def _case(raw: Any, where: str, table: Registry) -> Case:
         raise UserError(f"{where}: a case is a mapping with id, lang, kind, text and steps, not {raw!r}.")
     for key in ("id", "lang", "kind", "text"):
         if not isinstance(raw.get(key), str) or not raw[key].strip():
-            raise UserError(f"{where}: {key!r} is missing or not a text (quote it if it looks like a number).")
+            hint = "YAML reads 7, no and 2026-11-20 as something else: quote it"
+            raise UserError(f"{where}: {key!r} is missing or not a text ({hint}).")
     extra = raw.keys() - {"id", "lang", "kind", "text", "steps", "any_of"}
     if extra:
         raise UserError(f"{where}: there is no field {sorted(map(str, extra))[0]!r} in a case.")
