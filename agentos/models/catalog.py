@@ -159,7 +159,8 @@ def _source(raw: dict[str, Any], files: tuple[File, ...]) -> Source:
         wheels = []
         for item in raw["packages"]:
             members = item.get("members") or {file.name: f"{item['folder']}/{file.name}" for file in files}
-            wheels.append(Wheel(item["name"], str(item["version"]), members, item.get("size", 0), item.get("sha256", "")))
+            pinned = (item.get("size", 0), item.get("sha256", ""))
+            wheels.append(Wheel(item["name"], str(item["version"]), members, *pinned))
         return Packages(tuple(wheels))
     if "url" in raw:
         urls = raw["url"]

@@ -150,7 +150,9 @@ def read_gguf(path: Path) -> GgufHeader:
             raise Failed("its alignment is not a power of two")
         found = [_tensor(reader) for _ in range(tensors)]
         begin = -(-reader.at // alignment) * alignment
-    placed = {name: Tensor(name, shape, kind, begin + offset, _size(name, shape, kind)) for name, shape, kind, offset in found}
+    placed = {
+        name: Tensor(name, shape, kind, begin + offset, _size(name, shape, kind)) for name, shape, kind, offset in found
+    }
     if not placed or len(placed) < len(found):
         raise Failed("it has no tensors" if not placed else "two tensors share a name")
     end = begin

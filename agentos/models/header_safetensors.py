@@ -44,7 +44,7 @@ def read_safetensors(path: Path) -> SafetensorsHeader:
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if size < 10 or not 2 <= length <= min(_LONGEST, size - 8):
-            raise Failed(f"a header of {length} bytes is claimed in a file of {size}: not a safetensors file, or truncated")
+            raise Failed(f"a header of {length} bytes is claimed in a file of {size}: not safetensors, or truncated")
         text = stream.read(length)
     if not text.startswith(b"{"):
         raise Failed("this is not a safetensors file: its header is not JSON")
@@ -80,7 +80,8 @@ def _span(name: str, item: Any) -> tuple[int, int, str]:
     dtype, shape, offsets = item["dtype"], item["shape"], item["data_offsets"]
     if not isinstance(dtype, str) or dtype not in SIZES:
         raise Failed(f"tensor {name[:80]!r} has the unknown type {str(dtype)[:20]!r}")
-    whole = [*shape, *offsets] if isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2 else [None]
+    lists = isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2
+    whole = [*shape, *offsets] if lists else [None]
     if not all(type(number) is int and 0 <= number < 1 << 48 for number in whole) or len(whole) > 10:
         raise Failed(f"tensor {name[:80]!r} has impossible numbers")
     if offsets[1] - offsets[0] != math.prod(shape) * SIZES[dtype]:

@@ -69,8 +69,8 @@ class Models(Protocol):
         """A model's answer, streamed through `ctx.text`; loads the model where it is stored and not loaded."""
         ...
 
-    async def delete(self, model: str, call: str) -> Deleted:
-        """Takes a stored model away; it can be brought back for a day."""
+    async def delete(self, model: str, call: str, user: str) -> Deleted:
+        """Takes a stored model away for a user's call; it can be brought back for a day."""
         ...
 
 

@@ -1,0 +1,77 @@
+"""Runs `agentos.models.convert` as a process of its own, with limits on memory and time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from agentos.errors import Failed
+from agentos.models.fetch import full_disk
+from agentos.types.seams import Progress
+from agentos.types.units import show_bytes, show_seconds
+
+_INSPECT_MEMORY = 1 << 30
+_INSPECT_SECONDS = 120.0
+
+
+async def inspect(source: Path) -> dict[str, Any]:
+    """What a .gguf file or a folder of safetensors holds and what converting it takes.
+
+    Raises:
+        Failed: it is refused; the message says why.
+    """
+    job = {"do": "inspect", "source": str(source), "out": "", "memory": _INSPECT_MEMORY, "threads": 1}
+    return await _run(job, _INSPECT_SECONDS, None, "")
+
+
+async def convert(
+    source: Path, out: Path, facts: dict[str, Any], progress: Progress, name: str, *, threads: int
+) -> dict[str, Any]:
+    """Makes the folder that an engine loads, within the limits that `inspect` came to.
+
+    Raises:
+        Failed: it cannot be read as a model, or took more memory or time than its header accounts for.
+    """
+    memory = facts["memory"] * 5 // 4 + (256 << 20)
+    job = {"do": "convert", "source": str(source), "out": str(out), "memory": memory, "threads": threads}
+    return await _run(job, facts["seconds"], progress, name)
+
+
+async def _run(job: dict[str, Any], limit: float, progress: Progress | None, name: str) -> dict[str, Any]:
+    env = dict(os.environ, HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false",
+               HF_HUB_DISABLE_TELEMETRY="1", PYTHONUNBUFFERED="1")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agentos.models.convert", json.dumps(job), env=env, limit=1 << 20,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )
+    last: dict[str, Any] = {}
+    try:
+        async with asyncio.timeout(limit):
+            assert process.stdout is not None
+            async for raw in process.stdout:
+                if not raw.startswith(b"{"):
+                    continue  # a library's own words
+                last = json.loads(raw)
+                if progress is not None and "progress" in last:
+                    await progress(f"converting {name}: {last['progress']}", last.get("done"), last.get("total"))
+            code = await process.wait()
+    except TimeoutError:
+        raise Failed(f"reading it took longer than {show_seconds(limit)} and was stopped") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if "result" in last:
+        return dict(last["result"])
+    if last.get("errno"):
+        error = full_disk(OSError(last["errno"], last["error"]), Path(job["out"] or job["source"]).parent)
+        raise error if isinstance(error, Failed) else Failed(last["error"])
+    if "error" in last:
+        raise Failed(last["error"])
+    died = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    raise Failed(f"the process that read it died ({died}); it was given {show_bytes(job['memory'])} of memory")

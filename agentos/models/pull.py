@@ -1,0 +1,258 @@
+"""Brings a model to disk: fetched from the first source that answers, checked, converted once, then named."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentos.config import Settings
+from agentos.errors import AgentosError, Failed
+from agentos.models import child
+from agentos.models.catalog import Entry, Local, Source
+from agentos.models.fetch import WrongHash, client, digest, download, full_disk, room
+from agentos.models.locks import held
+from agentos.models.memory import available
+from agentos.models.shelf import MANIFEST, Shelf, Stored, intact, link, read_manifest
+from agentos.models.sources import Fetch, Unreachable, locate
+from agentos.models.unpack import assemble
+from agentos.types.results import Pulled
+from agentos.types.seams import Progress
+from agentos.types.units import show_bytes
+
+_BEAT = 0.1
+"""Seconds between two progress events of a download."""
+
+
+@dataclass(frozen=True)
+class _Got:
+    """Files that came, and how their hash was known."""
+
+    path: Path
+    """A .gguf file, or a folder."""
+    source: str
+    size: int
+    sha256: str
+    pinned: bool
+
+
+class Puller:
+    """Fetches and converts, one pull of a model at a time, also across processes that share a cache."""
+
+    def __init__(self, settings: Settings, shelf: Shelf) -> None:
+        """Stores into `shelf`, downloads into the cache."""
+        self._settings = settings
+        self._shelf = shelf
+        self._downloads = settings.cache / "downloads"
+        # A cache inside HOME serves this home only, which has the model already.
+        self._shared = None if settings.cache.is_relative_to(settings.home) else settings.cache / "models"
+
+    async def pull(self, entry: Entry, progress: Progress) -> Pulled:
+        """The model on disk.
+
+        Raises:
+            Failed: no source has it, it is refused, or the disk or memory does not suffice; nothing is left of it
+                but, after a broken download, the part that the next pull takes up.
+        """
+        lock = self._downloads / f"{self._shelf.folder(entry.name).name}.lock"
+
+        async def waiting() -> None:
+            await progress(f"another process is fetching {entry.name}; waiting for it")
+
+        async with held(lock, waiting):
+            stored = self._shelf.get(entry.name)
+            if stored is not None:
+                return report(stored, fetched=False)
+            self._shelf.sweep_of(entry.name)
+            cached = await self._from_cache(entry, progress)
+            return report(cached or await self._fetch(entry, progress), fetched=cached is None)
+
+    async def _from_cache(self, entry: Entry, progress: Progress) -> Stored | None:
+        if self._shared is None or not entry.sha256:
+            return None
+        there = read_manifest(self._shared / entry.sha256)
+        if there is None:
+            return None
+        await progress(f"checking the converted {entry.name} in the cache")
+        if not await asyncio.to_thread(intact, there):
+            await asyncio.to_thread(shutil.rmtree, there.path, True)
+            return None
+        work = self._shelf.begin(entry.name)
+        try:
+            await asyncio.to_thread(link, there.path, work)
+            facts = _facts(entry, there.source, there.download, there.sha256, there.pinned)
+            made = {"kind": there.kind, "parameters": there.parameters, "context": there.context, "seconds": 0.0}
+            return await asyncio.to_thread(self._shelf.finish, work, {**facts, **made})
+        except OSError as error:
+            raise full_disk(error, self._shelf.root) from error
+        finally:
+            await asyncio.to_thread(shutil.rmtree, work, True)
+
+    async def _fetch(self, entry: Entry, progress: Progress) -> Stored:
+        started = time.monotonic()
+        staging = self._downloads / self._shelf.folder(entry.name).name
+        refusals: list[str] = []
+        for source in entry.sources:
+            if self._settings.offline and not isinstance(source, Local):
+                refusals.append(f"{source.label}: not tried, the setting 'offline' is on")
+                continue
+            try:
+                got = await self._get(entry, source, staging, progress)
+                stored = await self._convert(entry, got, progress, started)
+                await asyncio.to_thread(shutil.rmtree, staging, True)
+                return stored
+            except (Unreachable, WrongHash) as error:
+                refusals.append(f"{source.label}: {error}")
+                await progress(f"{source.label} does not serve: {error}")
+                if isinstance(error, WrongHash):
+                    await asyncio.to_thread(shutil.rmtree, staging, True)
+        raise Failed(
+            f"{entry.name!r} could not be fetched and nothing was stored. Tried: {'; '.join(refusals)}. "
+            "Check the network (proxy, certificates), or give a file or folder: models.pull --source PATH."
+        )
+
+    async def _get(self, entry: Entry, source: Source, staging: Path, progress: Progress) -> _Got:
+        if isinstance(source, Local):
+            return await asyncio.to_thread(_local, entry, source)
+        async with client() as http:
+            wanted = await locate(entry, source, http)
+            self._announce(entry, staging, wanted)
+            tell = _telling(entry.name, wanted, progress)
+            files = staging / "files"
+            wheels: list[tuple[Fetch, Path]] = []
+            for number, what in enumerate(wanted):
+                folder = staging if what.members else files
+                path = await download(http, what, folder, tell(number))
+                if what.members:
+                    wheels.append((what, path))
+        if wheels:
+            await progress(f"unpacking {entry.name}")
+            sizes = {file.name: file.size for file in entry.files}
+            await asyncio.to_thread(shutil.rmtree, files, True)
+            await asyncio.to_thread(assemble, wheels, sizes, files)
+        got = await asyncio.to_thread(_checked, entry, source, files, wanted)
+        for _, path in wheels:
+            path.unlink(missing_ok=True)
+        return got
+
+    def _announce(self, entry: Entry, staging: Path, wanted: list[Fetch]) -> None:
+        """Sees to it, before the first byte, that the disks have room for the download and what is made of it."""
+        coming = sum(what.size for what in wanted)
+        there = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file()) if staging.is_dir() else 0
+        unpacked = entry.size if any(what.members for what in wanted) else 0
+        made = entry.size if entry.format == "safetensors" else 2 * entry.parameters
+        self._downloads.mkdir(parents=True, exist_ok=True)
+        self._shelf.root.mkdir(parents=True, exist_ok=True)
+        fetch = max(0, coming - there) + unpacked
+        if self._downloads.stat().st_dev == self._shelf.root.stat().st_dev:
+            return room(self._shelf.root, fetch + made, entry.name)
+        room(self._downloads, fetch, entry.name)
+        room(self._shelf.root, made, entry.name)
+
+    async def _convert(self, entry: Entry, got: _Got, progress: Progress, started: float) -> Stored:
+        try:
+            seen = await child.inspect(got.path)
+            room(self._shelf.root, seen["disk"], entry.name)
+            if seen["memory"] > (free := available()):
+                raise Failed(
+                    f"converting it takes {show_bytes(seen['memory'])} of memory and this machine can give "
+                    f"{show_bytes(free)}"
+                )
+            work = self._shelf.begin(entry.name)
+            try:
+                made = await child.convert(got.path, work, seen, progress, entry.name, threads=self._settings.threads)
+                made = {**made, "context": made["context"] or seen["context"],
+                        "seconds": round(time.monotonic() - started, 2)}
+                await progress(f"storing {entry.name}")
+                facts = _facts(entry, got.source, got.size, got.sha256, got.pinned)
+                stored = await asyncio.to_thread(self._shelf.finish, work, {**facts, **made})
+            finally:
+                await asyncio.to_thread(shutil.rmtree, work, True)
+        except OSError as error:
+            raise full_disk(error, self._shelf.root) from error
+        except AgentosError as error:
+            raise Failed(f"{entry.name!r} was refused: {error}. Nothing was stored.".replace("..", ".")) from error
+        if self._shared is not None and got.pinned:
+            await asyncio.to_thread(self._keep, stored)
+        return stored
+
+    def _keep(self, stored: Stored) -> None:
+        """Puts a converted model into the cache, for other homes of this machine."""
+        assert self._shared is not None
+        there = self._shared / stored.sha256
+        work = there.with_name(f".new-{stored.sha256[:16]}-{time.monotonic_ns()}")
+        try:
+            work.mkdir(parents=True)
+            link(stored.path, work)
+            shutil.copyfile(stored.path / MANIFEST, work / MANIFEST)
+            work.rename(there)
+        except OSError:
+            shutil.rmtree(work, ignore_errors=True)  # a cache that cannot be written only costs time
+
+
+def _facts(entry: Entry, source: str, size: int, sha256: str, pinned: bool) -> dict[str, Any]:
+    return {"name": entry.name, "description": entry.description, "licence": entry.licence, "source": source,
+            "download": size, "sha256": sha256, "pinned": pinned}
+
+
+def report(stored: Stored, fetched: bool) -> Pulled:
+    """What a pull says of a model that is on disk."""
+    source = stored.source if stored.pinned else f"{stored.source} (no hash was pinned; the one that came is recorded)"
+    seconds = stored.seconds if fetched else 0.0
+    return Pulled(stored.name, str(stored.path), stored.size, stored.sha256, source, seconds, fetched)
+
+
+def _telling(
+    name: str, wanted: list[Fetch], progress: Progress
+) -> Callable[[int], Callable[[int, int], Awaitable[None]]]:
+    """Progress over all downloads together."""
+    have = [0] * len(wanted)
+    sizes = [what.size for what in wanted]
+    last = 0.0
+
+    def one(number: int) -> Callable[[int, int], Awaitable[None]]:
+        async def tell(done: int, size: int) -> None:
+            nonlocal last
+            have[number] = done
+            sizes[number] = size or sizes[number]
+            now = time.monotonic()
+            if now - last >= _BEAT or done == sizes[number]:
+                last = now
+                await progress(f"fetching {name}", sum(have), sum(sizes) if all(sizes) else None, "B")
+
+        return tell
+
+    return one
+
+
+def _checked(entry: Entry, source: Source, files: Path, wanted: list[Fetch]) -> _Got:
+    """Holds what came to the pinned hashes, where there are any."""
+    for file in entry.files:
+        path = files / file.name
+        if not path.is_file():
+            raise WrongHash(f"{file.name} did not come")
+        if file.sha256 and (found := digest(path)) != file.sha256:
+            raise WrongHash(f"{file.name}: sha256 {found[:12]}… came, and {file.sha256[:12]}… is pinned")
+    got = _local(entry, Local(files))
+    pinned = bool(entry.files) and all(file.sha256 for file in entry.files)
+    return _Got(got.path, source.label, sum(what.size for what in wanted) or got.size, got.sha256, pinned)
+
+
+def _local(entry: Entry, source: Local) -> _Got:
+    """The files at a path; many files have one hash, made of theirs."""
+    if not source.path.exists():
+        raise Unreachable("there is nothing at that path")
+    paths = [source.path] if source.path.is_file() else sorted(p for p in source.path.iterdir() if p.is_file())
+    weights = [path for path in paths if path.suffix in {".gguf", ".safetensors"}]
+    hashes = [digest(path) for path in weights]
+    joined = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    pinned = bool(entry.sha256) and joined == entry.sha256
+    if entry.sha256 and not pinned:
+        raise WrongHash(f"sha256 {joined[:12]}… is there, and {entry.sha256[:12]}… is pinned")
+    one = weights[0] if len(weights) == 1 and weights[0].suffix == ".gguf" else source.path
+    return _Got(one, source.label, sum(path.stat().st_size for path in paths), joined, pinned)

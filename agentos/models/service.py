@@ -1,0 +1,421 @@
+"""`ModelService`: the catalog, the store and what is in memory, as syscalls see them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Literal, Protocol, cast
+
+from agentos.config import Settings
+from agentos.errors import Failed, NotFound, UserError
+from agentos.models.catalog import Entry, catalog, resolve
+from agentos.models.joined import Joined
+from agentos.models.memory import available, estimate
+from agentos.models.pull import Puller, report
+from agentos.models.residency import Residency, Resident
+from agentos.models.shelf import Shelf, Stored, on_disk
+from agentos.models.sources import parse, pinned
+from agentos.store import Store
+from agentos.types import (
+    Completed,
+    Context,
+    Deleted,
+    Engine,
+    Generation,
+    Json,
+    LoadedReport,
+    Message,
+    ModelCard,
+    ModelList,
+    ModelRow,
+    ModelSpec,
+    Pulled,
+    Text,
+    Token,
+    Unloaded,
+)
+from agentos.types.seams import Progress
+from agentos.types.units import seconds, show_bytes, size
+
+KEEP_ALIVE = "10m"
+"""How long a model stays that was loaded only to answer."""
+
+
+REMOTE = "litellm:"
+"""Begins the name of a model that another machine serves: `litellm:PROVIDER/MODEL`."""
+
+
+class Kept(Protocol):
+    """What a trash says of something put into it."""
+
+    @property
+    def undo_id(self) -> str:
+        """What brings it back."""
+        ...
+
+    @property
+    def until(self) -> float:
+        """Until when."""
+        ...
+
+
+class TrashBin(Protocol):
+    """Where deleted models go."""
+
+    def put(self, kind: str, name: str, folder: Path, call: str, user: str) -> Kept:
+        """Moves a folder away, so that it can be brought back."""
+        ...
+
+
+async def silent(
+    message: str, done: float | None = None, total: float | None = None, unit: str = ""
+) -> None:
+    """A progress that nobody watches."""
+
+
+class ModelService:
+    """Implements `Models`; the kernel gets its own engine through `acquire`."""
+
+    def __init__(
+        self, settings: Settings, store: Store, engine_for: Callable[[str], Engine], trash: TrashBin,
+        *, clock: Callable[[], float] = time.monotonic, free: Callable[[], int] = available,
+    ) -> None:
+        """A service over `settings.models`.
+
+        Args:
+            settings: Where the store and the cache are, the memory budget, the context.
+            store: The database.
+            engine_for: Makes a fresh, unloaded engine of a name.
+            trash: Where deleted models go.
+            clock: Seconds, for expiry.
+            free: Bytes of memory that can be had.
+        """
+        self._settings = settings
+        self._store = store
+        self._engine_for = engine_for
+        self._trash = trash
+        self._free = free
+        self._shelf = Shelf(settings.models)
+        self._puller = Puller(settings, self._shelf)
+        self._pulls: Joined[Pulled] = Joined()
+        self._watchers: dict[str, list[Progress]] = {}
+        self.residency = Residency(clock)
+        self._expiry: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to expire idle models; needs a running event loop."""
+        if self._expiry is None:
+            self._expiry = asyncio.create_task(self.residency.run())
+
+    async def close(self) -> None:
+        """Ends all engines, downloads and the expiry."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            await asyncio.wait([self._expiry])
+            self._expiry = None
+        await self._pulls.close()
+        await self.residency.close()
+
+    def listing(self, state: str = "all") -> ModelList:
+        """Models, loaded ones first. `stored` are all on disk and `catalog` all that it names, in memory or not."""
+        loaded, stored = self.residency.all(), {item.name: item for item in self._shelf.all()}
+        names = dict.fromkeys([*loaded, *stored, *catalog()])
+        chosen = {"all": names, "loaded": loaded, "stored": stored, "catalog": catalog()}
+        if state not in chosen:
+            raise UserError(f"{state!r} is no state of a model; there are: {', '.join(chosen)}")
+        rows = [self._row(name, loaded.get(name), stored.get(name)) for name in names if name in chosen[state]]
+        return ModelList(rows)
+
+    def _row(self, name: str, held: Resident | None, stored: Stored | None) -> ModelRow:
+        entry = catalog().get(name)
+        known = stored or entry
+        licence, parameters = (known.licence, known.parameters) if known else ("", 0)
+        if held is not None:
+            return ModelRow(name, "loaded", parameters, held.loaded.memory, licence, held.loaded.engine, held.kernel)
+        if stored is not None:
+            return ModelRow(name, "stored", parameters, stored.size, licence)
+        return ModelRow(name, "catalog", parameters, entry.size if entry else 0, licence)
+
+    def card(self, model: str) -> ModelCard:
+        """All that is known of one model.
+
+        Raises:
+            NotFound: there is none.
+        """
+        name = self._resolve(model)
+        held, stored, entry = self.residency.get(name), self._shelf.get(name), catalog().get(name)
+        known = stored or entry
+        loaded = None if held is None else self._loaded_facts(held)
+        sources = [source.label for source in entry.sources] if entry else [stored.source] if stored else []
+        return ModelCard(
+            name, "loaded" if held else "stored" if stored else "catalog",
+            known.description if known else "", known.licence if known else "", known.kind if known else "",
+            known.parameters if known else 0, known.context if known else 0,
+            entry.size if entry else stored.download if stored else 0, known.sha256 if known else "", sources,
+            stored.size if stored else None, estimate(stored, self._settings.context) if stored else None, loaded,
+        )
+
+    def _loaded_facts(self, held: Resident) -> dict[str, Json]:
+        left = None if held.expires is None else max(0.0, round(held.expires - self.residency.now(), 1))
+        return {
+            "engine": held.loaded.engine, "device": held.loaded.device, "dtype": held.loaded.dtype,
+            "memory": held.loaded.memory, "pid": held.loaded.pid, "keep_alive": held.keep_text,
+            "expires_in": left, "kernel": held.kernel,
+        }
+
+    def _resolve(self, model: str) -> str:
+        if model.startswith(REMOTE) or model in self.residency.all():
+            return model
+        return resolve(model, [*(item.name for item in self._shelf.all()), *self.residency.all()])
+
+    def canonical(self, model: str) -> str:
+        """The name that rules know a model by; a name nothing bears is given back as it is."""
+        try:
+            return self._resolve(model)
+        except NotFound:
+            return model
+
+    async def pull(self, model: str, source: str | None = None, progress: Progress = silent) -> Pulled:
+        """Brings a model to disk; joins a pull of it that is under way.
+
+        Raises:
+            NotFound: the catalog does not have it and no source is given.
+            UserError: the source is none, or the name is taken by another model.
+            Failed: no source has it, or it is refused.
+        """
+        entry = self._entry(model, source)
+        stored = self._shelf.get(entry.name)
+        if stored is not None:
+            if source is not None and entry.name not in catalog() and stored.source != entry.sources[0].label:
+                raise UserError(
+                    f"{entry.name!r} is stored already, from {stored.source}; it was left as it is. "
+                    "Delete it first, or pull under another name."
+                )
+            return report(stored, fetched=False)
+        watchers = self._watchers.setdefault(entry.name, [])
+        watchers.append(progress)
+
+        async def tell(
+            message: str, done: float | None = None, total: float | None = None, unit: str = ""
+        ) -> None:
+            for watcher in list(watchers):
+                await watcher(message, done, total, unit)
+
+        try:
+            return await self._pulls.run(entry.name, lambda: self._puller.pull(entry, tell))
+        finally:
+            watchers.remove(progress)
+
+    def _entry(self, model: str, source: str | None) -> Entry:
+        if source is None:
+            try:
+                name = self._resolve(model)
+            except NotFound:
+                if "/" in model:
+                    return parse(model, model)
+                raise
+            stored = self._shelf.get(name)
+            return catalog().get(name) or parse(name, stored.source if stored else name)
+        self._shelf.folder(model)
+        known = catalog().get(model.lower())
+        return parse(model, source) if known is None else pinned(known, source)
+
+    async def load(
+        self, model: str, engine: str = "auto", device: str = "auto", keep_alive: str = KEEP_ALIVE,
+        progress: Progress = silent,
+    ) -> LoadedReport:
+        """Brings a model into memory, from the catalog where it is not stored; joins a load that is under way.
+
+        Raises:
+            NotFound: nothing bears that name.
+            Failed: it cannot be fetched or loaded, or memory does not suffice.
+        """
+        held, reason = await self._load(model, engine, device, keep_alive, progress)
+        made = held.loaded
+        return LoadedReport(
+            made.name, made.engine, made.device, made.dtype, made.memory, made.seconds, held.keep_text, reason
+        )
+
+    async def acquire(
+        self, model: str, engine: str = "auto", *, pin: bool = True, progress: Progress = silent
+    ) -> Engine:
+        """The loaded engine of a model, for the kernel; a dead one is started again.
+
+        Args:
+            model: Its name.
+            engine: Which engine runs it.
+            pin: Whether it is the kernel's own: it never leaves by itself, and is not unloaded or deleted.
+            progress: Told how far fetching and loading are.
+
+        Raises:
+            NotFound: nothing bears that name.
+            Failed: it cannot be fetched or loaded, or memory does not suffice.
+        """
+        held = self.residency.get(model)
+        if held is None or (pin and not held.kernel):
+            held, _ = await self._load(model, engine, "auto", "forever" if pin else KEEP_ALIVE, progress)
+            if pin:
+                self.residency.pin(held.loaded.name)
+        return held.engine
+
+    async def _load(
+        self, model: str, engine: str, device: str, keep_alive: str, progress: Progress
+    ) -> tuple[Resident, str]:
+        try:
+            keep = (seconds(keep_alive), keep_alive)
+        except ValueError as fault:
+            raise UserError(f"keep_alive: {fault}") from None
+        chosen, reason = choose(model, engine)
+        self.start()
+        if chosen != "transformers":
+            name = f"{REMOTE}{model.removeprefix(REMOTE)}" if chosen == "litellm" else model
+            spec = ModelSpec(name, None, "auto", self._settings.context, self._engine_settings(chosen))
+            return await self.residency.load(spec, lambda: self._engine_for(chosen), keep, lambda: None), reason
+        name = self._resolve(model)
+        here = self.residency.get(name)
+        if here is not None and engine not in {"auto", here.loaded.engine}:
+            raise UserError(f"{name!r} is loaded with {here.loaded.engine} already; unload it first")
+        stored = await self._stored(name, progress)
+        need = estimate(stored, self._settings.context)
+        await progress(f"loading {name}: it takes about {show_bytes(need)}, {show_bytes(self._spare())} can be had")
+        where = cast(Literal["auto", "cpu", "gpu"], device)
+        spec = ModelSpec(name, stored.path, where, self._settings.context, self._engine_settings(chosen))
+        held = await self.residency.load(
+            spec, lambda: self._engine_for(chosen), keep, lambda: self._check(name, need)
+        )
+        return held, reason
+
+    def _engine_settings(self, engine: str) -> dict[str, Json]:
+        chosen = self._settings
+        return {
+            "transformers": {"kv_cache": str(chosen.cache / "states")},
+            "litellm": {"api_base": chosen.api_base, "timeout": chosen.remote_timeout},
+            "scripted": {"script": chosen.kernel_script},
+        }.get(engine, {})
+
+    async def _stored(self, name: str, progress: Progress) -> Stored:
+        stored = self._shelf.get(name)
+        if stored is not None:
+            return stored
+        if name not in catalog() or self._settings.offline:
+            raise Failed(
+                f"{name!r} is not on this machine"
+                + (" and the setting 'offline' forbids fetching it" if name in catalog() else "")
+                + f"; nothing was loaded. Pull it first: agentos call models.pull --model {name}"
+            )
+        await self.pull(name, None, progress)
+        stored = self._shelf.get(name)
+        if stored is None:
+            raise Failed(f"{name!r} was fetched and has been deleted meanwhile; nothing was loaded")
+        return stored
+
+    def _spare(self) -> int:
+        """Bytes a model may take: what the machine can give, within the budget that is left."""
+        free, budget = self._free(), self._settings.memory_budget
+        try:
+            return max(0, min(free, size(budget) - self.residency.memory)) if budget else free
+        except ValueError as fault:
+            raise UserError(f"setting 'memory_budget': {fault}") from None
+
+    def _check(self, name: str, need: int) -> None:
+        spare = self._spare()
+        if need > spare:
+            others = [other for other, held in self.residency.all().items() if not held.kernel]
+            advice = f"Unload one of: {', '.join(others)}." if others else "Close other programs."
+            limit = " within the setting 'memory_budget'" if self._settings.memory_budget else ""
+            raise Failed(
+                f"{name!r} needs {show_bytes(need)} and this machine can give {show_bytes(spare)}{limit}; "
+                f"nothing was loaded. {advice}"
+            )
+
+    async def unload(self, model: str) -> Unloaded:
+        """Takes a model out of memory.
+
+        Raises:
+            UserError: it is not in memory, is the kernel's own, or is answering somebody.
+        """
+        name = self._resolve(model)
+        held = self.residency.get(name)
+        if held is None:
+            raise UserError(f"{name!r} is not loaded; nothing was changed")
+        if held.kernel:
+            raise UserError(
+                f"{name!r} is the kernel's own model: without it no sentence can be planned. It stays in memory; "
+                "to use another, change the setting 'kernel_model' and start again."
+            )
+        await self.residency.drop(name)
+        return Unloaded(name, held.loaded.memory)
+
+    async def generate(self, model: str, prompt: str, max_tokens: int, ctx: Context) -> Text:
+        """A model's answer to a message, streamed through `ctx.text`; loads the model where need be.
+
+        Raises:
+            UserError: the model writes no text, or the prompt is longer than its context.
+            Failed: its process died; the next request loads it again.
+        """
+        if max_tokens < 1:
+            raise UserError(f"max_tokens must be at least 1, and is {max_tokens}")
+        name = self._resolve(model)
+        known = self._shelf.get(name) or catalog().get(name)
+        if known is not None and known.kind != "causal":
+            raise UserError(f"{name!r} is an {known.kind} model and writes no text; name a causal model")
+        if self.residency.get(name) is None:
+            name = (await self.load(name, progress=ctx.progress)).model
+        request = Generation(uuid.uuid4().hex, (Message("user", prompt),), max_tokens)
+        async with self.residency.use(name) as held:
+            try:
+                async with aclosing(cast(AsyncGenerator[Token | Completed, None], held.engine.generate(request))) as came:
+                    async for item in came:
+                        if isinstance(item, Completed):
+                            return Text(item.text, name, item.tokens, item.seconds)
+                        await ctx.text(item.text)
+            except Failed as error:
+                if held.alive:
+                    raise
+                raise Failed(f"{name!r} died while it answered ({error}). Ask again: it is loaded afresh.") from error
+        raise Failed(f"the {held.loaded.engine} engine ended its answer without saying so")
+
+    async def delete(self, model: str, call: str, user: str) -> Deleted:
+        """Moves a stored model to the trash.
+
+        Raises:
+            UserError: it is in memory, not on disk, or the kernel's own.
+        """
+        name = self._resolve(model)
+        stored, held = self._shelf.get(name), self.residency.get(name)
+        if (held is not None and held.kernel) or name == self.canonical(self._settings.kernel_model):
+            raise UserError(f"{name!r} is the kernel's own model and was left as it is: nothing works without it")
+        if held is not None:
+            raise UserError(f"{name!r} is loaded and was left as it is. Unload it first, then delete it.")
+        if stored is None:
+            raise UserError(f"{name!r} is not on this machine; there is nothing to delete")
+        freed = await asyncio.to_thread(on_disk, stored.path)
+        kept = self._trash.put("model", name, stored.path, call, user)
+        return Deleted(name, freed, kept.undo_id, kept.until)
+
+
+def choose(model: str, engine: str) -> tuple[str, str]:
+    """Which engine runs a model, and why.
+
+    Raises:
+        Failed: that engine is not part of this version.
+        UserError: there is no such engine.
+    """
+    if engine == "vllm":
+        raise Failed(
+            "this version serves models with transformers and litellm; vLLM's own environment is not installed. "
+            "Nothing was loaded. Leave the engine out, or say transformers."
+        )
+    if engine == "auto":
+        if model.startswith(REMOTE):
+            return "litellm", "auto: another machine serves it"
+        return "transformers", "auto: its weights are stored here, and transformers is the engine that is installed"
+    if engine == "transformers" and model.startswith(REMOTE):
+        raise UserError(f"{model!r} is served by another machine; transformers runs what is stored here")
+    if engine not in {"transformers", "litellm", "scripted"}:
+        raise UserError(f"there is no engine {engine!r}; there are: auto, transformers, vllm, litellm")
+    return engine, "as asked"
