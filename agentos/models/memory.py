@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
 
+from agentos.errors import Failed, UserError
 from agentos.models.shelf import Stored
+from agentos.types.units import show_bytes, size
 
 _RUNTIME = 450 << 20
 """What an engine's process takes before it holds a weight: torch and transformers, measured."""
@@ -47,3 +50,38 @@ def available() -> int:
         stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
         free = min(free, limit - used + int(stat.get("inactive_file", 0)))
     return max(0, free)
+
+
+class Room:
+    """What models may take of memory: what the machine can give, within a budget."""
+
+    def __init__(self, free: Callable[[], int], budget: str) -> None:
+        """`free` gives the bytes that can be had, `budget` is a size such as `8GiB`, or nothing."""
+        self._free = free
+        self._budget = budget
+
+    def spare(self, taken: int) -> int:
+        """Bytes that one more model may take, when the loaded ones take `taken`.
+
+        Raises:
+            UserError: the setting is not a size.
+        """
+        try:
+            return max(0, min(self._free(), size(self._budget) - taken)) if self._budget else self._free()
+        except ValueError as fault:
+            raise UserError(f"setting 'memory_budget': {fault}") from None
+
+    def check(self, name: str, need: int, taken: int, others: Sequence[str]) -> None:
+        """Sees to it that a model fits.
+
+        Raises:
+            Failed: it does not; the message has the numbers, and names `others` that could be unloaded.
+        """
+        spare = self.spare(taken)
+        if need > spare:
+            within = " within the setting 'memory_budget'" if self._budget else ""
+            advice = f"Unload one of: {', '.join(others)}." if others else "Close other programs."
+            raise Failed(
+                f"{name!r} needs {show_bytes(need)} and this machine can give {show_bytes(spare)}{within}; "
+                f"nothing was loaded. {advice}"
+            )

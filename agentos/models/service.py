@@ -12,9 +12,11 @@ from typing import Literal, Protocol, cast
 
 from agentos.config import Settings
 from agentos.errors import Failed, NotFound, UserError
+from agentos.models import views
 from agentos.models.catalog import Entry, catalog, resolve
+from agentos.models.choice import REMOTE, choose, engine_settings
 from agentos.models.joined import Joined
-from agentos.models.memory import available, estimate
+from agentos.models.memory import Room, available, estimate
 from agentos.models.pull import Puller, report
 from agentos.models.residency import Residency, Resident
 from agentos.models.shelf import Shelf, Stored, on_disk
@@ -26,12 +28,10 @@ from agentos.types import (
     Deleted,
     Engine,
     Generation,
-    Json,
     LoadedReport,
     Message,
     ModelCard,
     ModelList,
-    ModelRow,
     ModelSpec,
     Pulled,
     Text,
@@ -39,14 +39,11 @@ from agentos.types import (
     Unloaded,
 )
 from agentos.types.seams import Progress
-from agentos.types.units import seconds, show_bytes, size
+from agentos.types.units import seconds, show_bytes
 
 KEEP_ALIVE = "10m"
 """How long a model stays that was loaded only to answer."""
 
-
-REMOTE = "litellm:"
-"""Begins the name of a model that another machine serves: `litellm:PROVIDER/MODEL`."""
 
 
 class Kept(Protocol):
@@ -98,7 +95,7 @@ class ModelService:
         self._store = store
         self._engine_for = engine_for
         self._trash = trash
-        self._free = free
+        self._room = Room(free, settings.memory_budget)
         self._shelf = Shelf(settings.models)
         self._puller = Puller(settings, self._shelf)
         self._pulls: Joined[Pulled] = Joined()
@@ -122,23 +119,7 @@ class ModelService:
 
     def listing(self, state: str = "all") -> ModelList:
         """Models, loaded ones first. `stored` are all on disk and `catalog` all that it names, in memory or not."""
-        loaded, stored = self.residency.all(), {item.name: item for item in self._shelf.all()}
-        names = dict.fromkeys([*loaded, *stored, *catalog()])
-        chosen = {"all": names, "loaded": loaded, "stored": stored, "catalog": catalog()}
-        if state not in chosen:
-            raise UserError(f"{state!r} is no state of a model; there are: {', '.join(chosen)}")
-        rows = [self._row(name, loaded.get(name), stored.get(name)) for name in names if name in chosen[state]]
-        return ModelList(rows)
-
-    def _row(self, name: str, held: Resident | None, stored: Stored | None) -> ModelRow:
-        entry = catalog().get(name)
-        known = stored or entry
-        licence, parameters = (known.licence, known.parameters) if known else ("", 0)
-        if held is not None:
-            return ModelRow(name, "loaded", parameters, held.loaded.memory, licence, held.loaded.engine, held.kernel)
-        if stored is not None:
-            return ModelRow(name, "stored", parameters, stored.size, licence)
-        return ModelRow(name, "catalog", parameters, entry.size if entry else 0, licence)
+        return views.listing(state, self.residency.all(), {item.name: item for item in self._shelf.all()})
 
     def card(self, model: str) -> ModelCard:
         """All that is known of one model.
@@ -147,25 +128,8 @@ class ModelService:
             NotFound: there is none.
         """
         name = self._resolve(model)
-        held, stored, entry = self.residency.get(name), self._shelf.get(name), catalog().get(name)
-        known = stored or entry
-        loaded = None if held is None else self._loaded_facts(held)
-        sources = [source.label for source in entry.sources] if entry else [stored.source] if stored else []
-        return ModelCard(
-            name, "loaded" if held else "stored" if stored else "catalog",
-            known.description if known else "", known.licence if known else "", known.kind if known else "",
-            known.parameters if known else 0, known.context if known else 0,
-            entry.size if entry else stored.download if stored else 0, known.sha256 if known else "", sources,
-            stored.size if stored else None, estimate(stored, self._settings.context) if stored else None, loaded,
-        )
-
-    def _loaded_facts(self, held: Resident) -> dict[str, Json]:
-        left = None if held.expires is None else max(0.0, round(held.expires - self.residency.now(), 1))
-        return {
-            "engine": held.loaded.engine, "device": held.loaded.device, "dtype": held.loaded.dtype,
-            "memory": held.loaded.memory, "pid": held.loaded.pid, "keep_alive": held.keep_text,
-            "expires_in": left, "kernel": held.kernel,
-        }
+        held, stored = self.residency.get(name), self._shelf.get(name)
+        return views.card(name, held, stored, self.residency.now(), self._settings.context)
 
     def _resolve(self, model: str) -> str:
         if model.startswith(REMOTE) or model in self.residency.all():
@@ -187,15 +151,18 @@ class ModelService:
             UserError: the source is none, or the name is taken by another model.
             Failed: no source has it, or it is refused.
         """
+        here = self._shelf.get(self.canonical(model))
+        if here is not None and source is None:
+            return report(here, fetched=False)
         entry = self._entry(model, source)
-        stored = self._shelf.get(entry.name)
-        if stored is not None:
-            if source is not None and entry.name not in catalog() and stored.source != entry.sources[0].label:
+        here = self._shelf.get(entry.name)
+        if here is not None:
+            if entry.name not in catalog() and here.source != entry.sources[0].label:
                 raise UserError(
-                    f"{entry.name!r} is stored already, from {stored.source}; it was left as it is. "
+                    f"{entry.name!r} is stored already, from {here.source}; it was left as it is. "
                     "Delete it first, or pull under another name."
                 )
-            return report(stored, fetched=False)
+            return report(here, fetched=False)
         watchers = self._watchers.setdefault(entry.name, [])
         watchers.append(progress)
 
@@ -211,18 +178,18 @@ class ModelService:
             watchers.remove(progress)
 
     def _entry(self, model: str, source: str | None) -> Entry:
-        if source is None:
-            try:
-                name = self._resolve(model)
-            except NotFound:
-                if "/" in model:
-                    return parse(model, model)
+        if source is not None:
+            self._shelf.folder(model)
+            known = catalog().get(model.lower())
+            return parse(model, source) if known is None else pinned(known, source)
+        if model.startswith(REMOTE):
+            raise UserError(f"{model!r} is served by another machine; there is nothing to pull. Load it as it is.")
+        try:
+            return catalog()[self._resolve(model)]
+        except NotFound:
+            if "/" not in model:
                 raise
-            stored = self._shelf.get(name)
-            return catalog().get(name) or parse(name, stored.source if stored else name)
-        self._shelf.folder(model)
-        known = catalog().get(model.lower())
-        return parse(model, source) if known is None else pinned(known, source)
+            return parse(model.partition("@")[0], f"hub:{model}")
 
     async def load(
         self, model: str, engine: str = "auto", device: str = "auto", keep_alive: str = KEEP_ALIVE,
@@ -273,7 +240,7 @@ class ModelService:
         self.start()
         if chosen != "transformers":
             name = f"{REMOTE}{model.removeprefix(REMOTE)}" if chosen == "litellm" else model
-            spec = ModelSpec(name, None, "auto", self._settings.context, self._engine_settings(chosen))
+            spec = ModelSpec(name, None, "auto", self._settings.context, engine_settings(self._settings, chosen))
             return await self.residency.load(spec, lambda: self._engine_for(chosen), keep, lambda: None), reason
         name = self._resolve(model)
         here = self.residency.get(name)
@@ -281,21 +248,16 @@ class ModelService:
             raise UserError(f"{name!r} is loaded with {here.loaded.engine} already; unload it first")
         stored = await self._stored(name, progress)
         need = estimate(stored, self._settings.context)
-        await progress(f"loading {name}: it takes about {show_bytes(need)}, {show_bytes(self._spare())} can be had")
+        spare = self._room.spare(self.residency.memory)
+        await progress(f"loading {name}: it takes about {show_bytes(need)}, {show_bytes(spare)} can be had")
         where = cast(Literal["auto", "cpu", "gpu"], device)
-        spec = ModelSpec(name, stored.path, where, self._settings.context, self._engine_settings(chosen))
-        held = await self.residency.load(
-            spec, lambda: self._engine_for(chosen), keep, lambda: self._check(name, need)
-        )
-        return held, reason
+        spec = ModelSpec(name, stored.path, where, self._settings.context, engine_settings(self._settings, chosen))
 
-    def _engine_settings(self, engine: str) -> dict[str, Json]:
-        chosen = self._settings
-        return {
-            "transformers": {"kv_cache": str(chosen.cache / "states")},
-            "litellm": {"api_base": chosen.api_base, "timeout": chosen.remote_timeout},
-            "scripted": {"script": chosen.kernel_script},
-        }.get(engine, {})
+        def check() -> None:
+            others = [other for other, held in self.residency.all().items() if not held.kernel]
+            self._room.check(name, need, self.residency.memory, others)
+
+        return await self.residency.load(spec, lambda: self._engine_for(chosen), keep, check), reason
 
     async def _stored(self, name: str, progress: Progress) -> Stored:
         stored = self._shelf.get(name)
@@ -312,25 +274,6 @@ class ModelService:
         if stored is None:
             raise Failed(f"{name!r} was fetched and has been deleted meanwhile; nothing was loaded")
         return stored
-
-    def _spare(self) -> int:
-        """Bytes a model may take: what the machine can give, within the budget that is left."""
-        free, budget = self._free(), self._settings.memory_budget
-        try:
-            return max(0, min(free, size(budget) - self.residency.memory)) if budget else free
-        except ValueError as fault:
-            raise UserError(f"setting 'memory_budget': {fault}") from None
-
-    def _check(self, name: str, need: int) -> None:
-        spare = self._spare()
-        if need > spare:
-            others = [other for other, held in self.residency.all().items() if not held.kernel]
-            advice = f"Unload one of: {', '.join(others)}." if others else "Close other programs."
-            limit = " within the setting 'memory_budget'" if self._settings.memory_budget else ""
-            raise Failed(
-                f"{name!r} needs {show_bytes(need)} and this machine can give {show_bytes(spare)}{limit}; "
-                f"nothing was loaded. {advice}"
-            )
 
     async def unload(self, model: str) -> Unloaded:
         """Takes a model out of memory.
@@ -368,8 +311,9 @@ class ModelService:
         request = Generation(uuid.uuid4().hex, (Message("user", prompt),), max_tokens)
         async with self.residency.use(name) as held:
             try:
-                async with aclosing(cast(AsyncGenerator[Token | Completed, None], held.engine.generate(request))) as came:
-                    async for item in came:
+                answer = cast(AsyncGenerator[Token | Completed, None], held.engine.generate(request))
+                async with aclosing(answer):
+                    async for item in answer:
                         if isinstance(item, Completed):
                             return Text(item.text, name, item.tokens, item.seconds)
                         await ctx.text(item.text)
@@ -396,26 +340,3 @@ class ModelService:
         freed = await asyncio.to_thread(on_disk, stored.path)
         kept = self._trash.put("model", name, stored.path, call, user)
         return Deleted(name, freed, kept.undo_id, kept.until)
-
-
-def choose(model: str, engine: str) -> tuple[str, str]:
-    """Which engine runs a model, and why.
-
-    Raises:
-        Failed: that engine is not part of this version.
-        UserError: there is no such engine.
-    """
-    if engine == "vllm":
-        raise Failed(
-            "this version serves models with transformers and litellm; vLLM's own environment is not installed. "
-            "Nothing was loaded. Leave the engine out, or say transformers."
-        )
-    if engine == "auto":
-        if model.startswith(REMOTE):
-            return "litellm", "auto: another machine serves it"
-        return "transformers", "auto: its weights are stored here, and transformers is the engine that is installed"
-    if engine == "transformers" and model.startswith(REMOTE):
-        raise UserError(f"{model!r} is served by another machine; transformers runs what is stored here")
-    if engine not in {"transformers", "litellm", "scripted"}:
-        raise UserError(f"there is no engine {engine!r}; there are: auto, transformers, vllm, litellm")
-    return engine, "as asked"
