@@ -121,7 +121,7 @@ class Puller:
             return await asyncio.to_thread(_local, entry, source)
         async with client() as http:
             wanted = await locate(entry, source, http)
-            self._announce(entry, staging, wanted)
+            await progress(await asyncio.to_thread(self._needs, entry, staging, wanted))
             tell = _telling(entry.name, wanted, progress)
             files = staging / "files"
             wheels: list[tuple[Fetch, Path]] = []
@@ -140,19 +140,27 @@ class Puller:
             path.unlink(missing_ok=True)
         return got
 
-    def _announce(self, entry: Entry, staging: Path, wanted: list[Fetch]) -> None:
-        """Sees to it, before the first byte, that the disks have room for the download and what is made of it."""
+    def _needs(self, entry: Entry, staging: Path, wanted: list[Fetch]) -> str:
+        """What a pull takes, in words, once the disks are known to have room for it: before the first byte."""
         coming = sum(what.size for what in wanted)
-        there = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file()) if staging.is_dir() else 0
+        names = {what.file + ending for what in wanted for ending in ("", ".part")}
+        there = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file() and path.name in names)
         unpacked = entry.size if any(what.members for what in wanted) else 0
         made = entry.size if entry.format == "safetensors" else 2 * entry.parameters
         self._downloads.mkdir(parents=True, exist_ok=True)
         self._shelf.root.mkdir(parents=True, exist_ok=True)
         fetch = max(0, coming - there) + unpacked
         if self._downloads.stat().st_dev == self._shelf.root.stat().st_dev:
-            return room(self._shelf.root, fetch + made, entry.name)
-        room(self._downloads, fetch, entry.name)
-        room(self._shelf.root, made, entry.name)
+            room(self._shelf.root, fetch + made, entry.name)
+        else:
+            room(self._downloads, fetch, entry.name)
+            room(self._shelf.root, made, entry.name)
+        free = show_bytes(shutil.disk_usage(self._shelf.root).free)
+        if not coming:
+            return f"{entry.name}: its size is not known yet; {free} free on disk"
+        already = f" ({show_bytes(min(there, coming))} of it is here already)" if there else ""
+        total = show_bytes(fetch + made)
+        return f"{entry.name}: {show_bytes(coming)} to fetch{already}, {total} on disk in all; {free} free"
 
     async def _convert(self, entry: Entry, got: _Got, progress: Progress, started: float) -> Stored:
         try:
