@@ -238,7 +238,7 @@ class AuditRow:
     decision: str
     rule: str
     outcome: str
-    """`pending`, `done`, `failed`, `refused`, `interrupted`."""
+    """`pending`, `confirmed` (a person said yes), `done`, `failed`, `cancelled`, `refused`, `interrupted`."""
     call: str
     door: str
     arguments: dict[str, Json] = field(default_factory=dict)

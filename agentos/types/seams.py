@@ -86,9 +86,9 @@ class Audit(Protocol):
     """The record of every decision and call."""
 
     def search(
-        self, *, user: str | None, syscall: str | None, decision: str | None, since: str | None
+        self, *, user: str | None, syscall: str | None, decision: str | None, since: str | None, caller: Caller
     ) -> AuditRows:
-        """Rows that match, newest first."""
+        """Rows that match, newest first; who is no administrator sees only their own."""
         ...
 
 

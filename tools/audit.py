@@ -1,0 +1,43 @@
+"""What was called, by whom, what was decided and what became of it."""
+
+from typing import Literal
+
+from agentos.syscall import syscall
+from agentos.types import AuditRows, Context, Name
+
+Ruling = Literal["allow", "deny", "confirm"]
+
+
+@syscall(
+    effect="read",
+    examples={
+        "show me the audit trail": {},
+        "昨天以来都有哪些调用": {"since": "昨天"},
+        "why was bob's call denied": {"user": "bob", "decision": "deny"},
+        "小王最近一小时干了什么": {"user": "小王", "since": "最近一小时"},
+        "who deleted a model last week?": {"syscall": "models.delete", "since": "last week"},
+        "谁加载过模型": {"syscall": "models.load"},
+        "could you pull up everything that was refused today, please": {"decision": "deny", "since": "today"},
+        "哪些调用是需要人工确认的": {"decision": "confirm"},
+        "list alice's models.pull calls since 2026-05-01": {
+            "user": "alice", "syscall": "models.pull", "since": "2026-05-01",
+        },
+        "查一下被拒绝的 jobs.submit 记录": {"syscall": "jobs.submit", "decision": "deny"},
+    },
+)
+async def search(
+    ctx: Context,
+    user: Name | None = None,
+    syscall: Name | None = None,
+    decision: Ruling | None = None,
+    since: str | None = None,
+) -> AuditRows:
+    """Past calls and decisions, newest first: who called what, when, and how it ended.
+
+    Args:
+        user: Whose calls.
+        syscall: Calls of this one, such as models.delete.
+        decision: What policy said; deny is what was refused.
+        since: From when on, as it was said: yesterday, 1h, 2026-05-01.
+    """
+    return ctx.audit.search(user=user, syscall=syscall, decision=decision, since=since, caller=ctx.caller)

@@ -1,0 +1,68 @@
+"""The kernel itself: how it is, what it can do, and taking back what was deleted."""
+
+from agentos.syscall import syscall
+from agentos.types import Context, Help, KernelStatus, Name, Undone
+
+
+@syscall(
+    effect="read",
+    examples={
+        "status": {},
+        "系统现在正常吗": {},
+        "which model is the kernel running on?": {},
+        "内核用的是哪个模型": {},
+        "are you up, and for how long already": {},
+        "agentos 是什么版本的": {},
+        "how fast have your plans been so far?": {},
+        "请告诉我系统的进程号和主目录": {},
+    },
+)
+async def status(ctx: Context) -> KernelStatus:
+    """How agentos itself is: its kernel model, version, uptime, and speed of planning; not the machine's resources."""
+    return ctx.kernel.status()
+
+
+@syscall(
+    effect="read",
+    examples={
+        "help": {},
+        "你能做什么": {},
+        "what can you do?": {},
+        "列出所有可用的命令": {},
+        "how do I use the models commands?": {"topic": "models"},
+        "models.load 怎么用": {"topic": "models.load"},
+        "show me the documentation for audit.search": {"topic": "audit.search"},
+        "跟任务有关的功能有哪些": {"topic": "jobs"},
+        "i'd like to know what there is for training": {"topic": "training"},
+        "教我怎么处理数据集": {"topic": "datasets"},
+    },
+)
+async def help_(ctx: Context, topic: Name | None = None) -> Help:
+    """What the system can do and how to ask for it: every syscall, or those about a topic.
+
+    Args:
+        topic: A family such as models, or one syscall such as models.load.
+    """
+    return ctx.kernel.help(topic)
+
+
+@syscall(
+    effect="write",
+    examples={
+        "undo that": {},
+        "撤销刚才的删除": {},
+        "oops, bring back what I just deleted": {},
+        "删错了，帮我恢复": {},
+        "please restore u3fa9c01e": {"item": "u3fa9c01e"},
+        "恢复 u77b20d4c": {"item": "u77b20d4c"},
+        "i didn't mean to remove it, can it be recovered?": {},
+        "把上次删掉的东西找回来": {},
+    },
+)
+async def undo(ctx: Context, item: Name = "last") -> Undone:
+    """Brings back something that was deleted, for a day after.
+
+    Args:
+        item: The undo id that deleting gave; last is what you deleted most recently.
+    """
+    return await ctx.trash.restore(item, ctx.caller)

@@ -1,0 +1,29 @@
+"""What policy would say, without making the call."""
+
+from agentos.syscall import syscall
+from agentos.types import Context, Explanation, Name
+
+
+@syscall(
+    effect="read",
+    examples={
+        "am I allowed to delete models?": {"syscall": "models.delete"},
+        "我能下载模型吗": {"syscall": "models.pull"},
+        "may bob load a model?": {"syscall": "models.load", "user": "bob"},
+        "小李有没有权限卸载模型": {"syscall": "models.unload", "user": "小李"},
+        "what rule decides who can run models.generate": {"syscall": "models.generate"},
+        "audit.search 这个调用谁说了算，我可以用吗": {"syscall": "audit.search"},
+        "please explain whether chen is permitted to quantize a model": {"syscall": "models.quantize", "user": "chen"},
+        "麻烦解释一下为什么我取消任务要先确认": {"syscall": "jobs.cancel"},
+        "would the system let dana submit jobs": {"syscall": "jobs.submit", "user": "dana"},
+        "zhang.wei 删得了数据集吗？": {"syscall": "datasets.delete", "user": "zhang.wei"},
+    },
+)
+async def explain(ctx: Context, syscall: Name, user: Name | None = None) -> Explanation:
+    """Whether a user may make a call, and the rule that says so; nothing is run.
+
+    Args:
+        syscall: The syscall asked about, such as models.delete.
+        user: Who would make it; the caller where nobody is named.
+    """
+    return ctx.policy.explain(syscall, user, ctx.caller)
