@@ -189,6 +189,19 @@ class Puller:
             await asyncio.to_thread(self._keep, stored)
         return stored
 
+    def forget(self, stored: Stored) -> None:
+        """Takes a model's converted copy out of the cache where no other home has it: deleting is to free the disk."""
+        if self._shared is None:
+            return
+        there = self._shared / stored.sha256
+        try:
+            theirs = [(there / name).stat() for name in stored.weights]
+            ours = [(stored.path / name).stat() for name in stored.weights]
+        except OSError:
+            return
+        if all(one.st_ino == two.st_ino and one.st_nlink == 2 for one, two in zip(theirs, ours, strict=True)):
+            shutil.rmtree(there, ignore_errors=True)
+
     def _keep(self, stored: Stored) -> None:
         """Puts a converted model into the cache, for other homes of this machine."""
         assert self._shared is not None

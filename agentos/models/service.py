@@ -337,6 +337,7 @@ class ModelService:
             raise UserError(f"{name!r} is loaded and was left as it is. Unload it first, then delete it.")
         if stored is None:
             raise UserError(f"{name!r} is not on this machine; there is nothing to delete")
+        await asyncio.to_thread(self._puller.forget, stored)
         freed = await asyncio.to_thread(on_disk, stored.path)
         kept = self._trash.put("model", name, stored.path, call, user)
         return Deleted(name, freed, kept.undo_id, kept.until)
