@@ -1,0 +1,222 @@
+"""Boot: the one place that wires the parts together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiosqlite
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+import agentos
+from agentos.config import Settings
+from agentos.dispatch.context import Services
+from agentos.dispatch.dispatcher import Dispatcher, as_json
+from agentos.engines.make import maker
+from agentos.errors import AgentosError, Failed, Retry
+from agentos.kernel.examples import collect
+from agentos.kernel.graph import build
+from agentos.kernel.planner import Planner
+from agentos.kernel.runs import Runs
+from agentos.kernel.view import KernelState
+from agentos.models.service import ModelService
+from agentos.policy.approvals import Approvals
+from agentos.policy.audit import Audit
+from agentos.policy.monitor import Monitor
+from agentos.policy.owners import Owners
+from agentos.policy.people import People
+from agentos.policy.trash import TrashCan
+from agentos.registry import Registry, installed
+from agentos.resources.machine import Machine
+from agentos.store import Store
+from agentos.types import Approval, Caller, Engine, Event, Json, ModelSpec, Plan
+
+log = logging.getLogger(__name__)
+HOUR = 3600.0
+
+
+class System:
+    """The resident system. Making it does nothing; `start` boots it."""
+
+    def __init__(self, settings: Settings, table: Registry | None = None) -> None:
+        """A system over `settings.home`.
+
+        Args:
+            settings: The settings in force.
+            table: The syscalls; the installed ones by default.
+        """
+        self.settings = settings
+        self.registry = installed() if table is None else table
+        self.version = agentos.__version__
+        self.ready = False
+        self.boot = "starting"
+        self.boot_done: float | None = None
+        self.boot_total: float | None = None
+        self.boot_error = ""
+        self._kernel = KernelState(settings, self.registry)
+        self._loaded = asyncio.Event()
+        self._engine: Engine | None = None
+        self._reload = asyncio.Lock()
+        self._background: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Boots: store, policy, kernel graph, then the kernel model (fetched the first time, which takes minutes).
+
+        Raises:
+            AgentosError: a part cannot start; `boot_error` says why.
+        """
+        try:
+            await self._start()
+        except AgentosError as error:
+            self.boot_error = str(error)
+            raise
+        except Exception as error:
+            self.boot_error = f"{type(error).__name__}: {error}"
+            raise
+
+    async def _start(self) -> None:
+        settings = self.settings
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.store = Store(settings.database)
+        self.people = People(self.store)
+        owners = Owners(self.store)
+        self.monitor = Monitor(
+            self.registry, self.people.role_of, owner_of=owners.of, extra=settings.home / "policies"
+        )
+        self.approvals = Approvals(self.store, self.registry)
+        self.audit = Audit(self.store, self.registry)
+        self.audit.recover()
+        self.trash = TrashCan(self.store, settings)
+        self.models = ModelService(settings, self.store, maker(settings), self.trash)
+        self.models.start()
+        services = Services(Machine(), self.models, self.monitor, self.audit, self.trash, self._kernel)
+        dispatcher = Dispatcher(
+            self.registry, self.monitor, self.approvals, self.audit, services,
+            names={"model": self.models.canonical}, made=owners.made,
+        )
+        self.planner = Planner(self.registry, collect(self.registry), self._kernel_engine)
+        # Autocommit: the saver awaits between a write and its commit, and a lock held there would stall the store.
+        self._checkpoints = await aiosqlite.connect(settings.database, timeout=30, isolation_level=None)
+        await self._checkpoints.execute("pragma synchronous=normal")
+        saver = AsyncSqliteSaver(self._checkpoints)
+        self.runs = Runs(self.store, build(self.planner, dispatcher, self.registry, saver), self.registry)
+        await self._load_kernel()
+        self.ready, self.boot = True, "ready"
+        self._spawn(self._purge())
+        self._spawn(self.planner.warm())
+        await self.runs.recover()
+
+    async def stop(self) -> None:
+        """Ends runs (they go on at the next start) and engines, and closes what is open."""
+        self.ready = False
+        for task in list(self._background):
+            task.cancel()
+        for part in ("runs", "models"):
+            if hasattr(self, part):
+                await getattr(self, part).close()
+        if self._engine is not None:
+            await self._engine.unload()
+        if hasattr(self, "_checkpoints"):
+            await self._checkpoints.close()
+        if hasattr(self, "store"):
+            self.store.close()
+
+    def status(self) -> dict[str, Json]:
+        """How the system does; answers while it boots, too."""
+        kernel = as_json(self._kernel.status())
+        assert isinstance(kernel, dict)
+        return {
+            **kernel, "pid": os.getpid(), "ready": self.ready, "home": str(self.settings.home), "version": self.version,
+            "boot": self.boot, "boot_done": self.boot_done, "boot_total": self.boot_total, "boot_error": self.boot_error,
+        }
+
+    def run_sentence(self, text: str, caller: Caller) -> AsyncIterator[Event]:
+        """Plans a sentence and runs the plan."""
+        return self.runs.sentence(text, caller)
+
+    def run_call(
+        self, syscall: str, args: Mapping[str, Json], caller: Caller, yes: bool = False
+    ) -> AsyncIterator[Event]:
+        """Runs one call."""
+        return self.runs.call(syscall, args, caller, yes, self.settings.language)
+
+    def answer(self, approval: str, answer: str, caller: Caller, reason: str = "") -> AsyncIterator[Event]:
+        """Takes a person's answer to a held call and goes on with its run.
+
+        Raises:
+            NotFound: there is no such held call.
+            DeniedError: this caller may not answer it.
+            UserError: it was answered already.
+        """
+        run = self.approvals.held(approval).run
+        said = self.approvals.answer(approval, caller, answer, reason)  # type: ignore[arg-type]
+        word = said.scope if isinstance(said, Approval) else "no"
+        return self.runs.go_on(run, word, caller.user, reason)
+
+    async def plan(self, text: str, caller: Caller, id: str = "") -> Plan:  # noqa: A002
+        """Plans without running."""
+        started = time.monotonic()
+        planned = await self.planner.plan(text, id)
+        self._kernel.planned(time.monotonic() - started)
+        return planned.plan
+
+    async def cancel(self, run: str, caller: Caller) -> bool:
+        """Ends a run; False where it is not running."""
+        return await self.runs.cancel(run, caller)
+
+    async def _kernel_engine(self) -> Engine:
+        """The kernel's engine, loaded again where its process has died."""
+        engine = self._engine
+        if engine is not None and getattr(engine, "alive", True):
+            return engine
+        async with self._reload:
+            if self._engine is None or not getattr(self._engine, "alive", True):
+                await self._load_kernel()
+        if self._engine is None:
+            raise Retry("the kernel model is still loading; try again in a moment")
+        return self._engine
+
+    async def _load_kernel(self) -> None:
+        settings = self.settings
+        name = settings.kernel_model
+        self.boot = f"loading {name}"
+        if name.startswith("litellm:") or settings.kernel_engine in ("litellm", "scripted"):
+            kind = "litellm" if name.startswith("litellm:") else settings.kernel_engine
+            engine = maker(settings)(kind)
+            spec = ModelSpec(name.removeprefix("litellm:"), context=settings.context, settings={
+                "script": settings.kernel_script, "api_base": settings.api_base, "timeout": settings.remote_timeout,
+            })
+            self._kernel.model = await engine.load(spec)
+        else:
+            engine = await self.models.acquire(name, settings.kernel_engine, pin=True, progress=self._boot_progress)
+            self._kernel.model = getattr(engine, "loaded", None)
+            if self._kernel.model is None:
+                raise Failed(f"the kernel model {name!r} ended just after it was loaded; its log is in {settings.logs}")
+        self._engine = engine
+
+    async def _boot_progress(
+        self, message: str, done: float | None = None, total: float | None = None, unit: str = ""
+    ) -> None:
+        self.boot, self.boot_done, self.boot_total = message, done, total
+
+    async def _purge(self) -> None:
+        while True:
+            self.trash.purge(time.time())
+            await asyncio.sleep(HOUR)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(self._quietly(work))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _quietly(self, work: Any) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            try:
+                await work
+            except AgentosError:
+                log.exception("a background task failed")
