@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from agentos.config import Settings
+from agentos.engines.make import ENGINES
 from agentos.errors import UserError
 from agentos.interfaces import docs
-from agentos.interfaces.cli import build_parser
+from agentos.interfaces.parser import build_parser
 from agentos.registry import Registry, installed
 from agentos.syscall import describe, syscall
 from agentos.types import Context, Name, Text
@@ -59,9 +60,10 @@ def test_every_command_has_a_row_and_hidden_options_are_not_told() -> None:
     assert "--detached" not in written and "[-h]" not in written
 
 
-def test_engines_are_listed_without_importing_them() -> None:
+def test_every_engine_has_a_row() -> None:
     written = docs.engines()
-    assert "| `scripted` |" in written and "| `transformers` |" in written and "worker" not in written
+    assert len(written.splitlines()) == 2 + len(ENGINES)
+    assert all(f"| `{name}` |" in written for name in ENGINES)
 
 
 def test_stale_tables_fail_the_check_and_are_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
