@@ -95,7 +95,7 @@ def undo(args: Namespace) -> int:
 def _call(said: CallWords, user: str) -> int:
     session = Session(load(), user=user, quiet=said.json)
     try:
-        outcome = session.follow(session.client.call(said.name, said.args, said.yes))
+        outcome = session.follow(session.client.call(said.name, said.args, said.yes), hide=("plan",))
         if said.wait and outcome.ok:
             outcome = _waited(session, outcome)
     except AgentosError as error:

@@ -17,7 +17,7 @@ from agentos.interfaces.app import System, plain
 from agentos.interfaces.http_auth import KeyGate, admin, known, who
 from agentos.interfaces.http_body import body, text
 from agentos.interfaces.http_errors import bug, failure, kind
-from agentos.interfaces.http_stream import Runs, after_boot, collected, line, ndjson, ready
+from agentos.interfaces.http_stream import after_boot, collected, line, ndjson, ready, told
 from agentos.syscall import Syscall
 from agentos.types import Caller, Json
 
@@ -26,17 +26,16 @@ _ANSWERS = ("once", "session", "always", "no")
 
 
 def build(
-    system: System, runs: Runs, stop: Callable[[], None], hosts: set[str] | None = None
+    system: System, stop: Callable[[], None], hosts: set[str] | None = None
 ) -> Starlette:
     """The application.
 
     Args:
         system: What it serves.
-        runs: Where runs are kept, shared by every door.
         stop: Called when somebody asks the system to end.
         hosts: Names under which a TCP address may be asked; None for the Unix socket, which needs no key.
     """
-    api = Api(system, runs, stop)
+    api = Api(system, stop)
     routes = [
         Route("/v1/status", api.status),
         Route("/v1/syscalls", api.syscalls),
@@ -89,9 +88,9 @@ def entry(call: Syscall) -> dict[str, Json]:
 class Api:
     """The endpoints."""
 
-    def __init__(self, system: System, runs: Runs, stop: Callable[[], None]) -> None:
+    def __init__(self, system: System, stop: Callable[[], None]) -> None:
         """Serves one system."""
-        self.system, self.runs, self._stop = system, runs, stop
+        self.system, self._stop = system, stop
 
     async def status(self, request: Request) -> Response:
         """How the system does; answers while it boots too."""
@@ -120,7 +119,7 @@ class Api:
         said, session = text(data, "text"), text(data, "session", "")
         if not said.strip():
             raise UserError("'text' is empty")
-        return ndjson(self.runs.events(lambda: after_boot(
+        return ndjson(told(lambda: after_boot(
             self.system, lambda: self.system.run_sentence(said, who(request, self.system, session))
         )))
 
@@ -133,7 +132,7 @@ class Api:
             raise UserError("'args' must be an object and 'yes' true or false")
         if name not in self.system.registry:
             raise unknown("syscall", name, [call.name for call in self.system.registry])
-        events = self.runs.events(lambda: after_boot(
+        events = told(lambda: after_boot(
             self.system, lambda: self.system.run_call(name, args, who(request, self.system, session), yes)
         ))
         if NDJSON in request.headers.get("accept", ""):
@@ -175,7 +174,7 @@ class Api:
             raise UserError(f"'answer' must be one of {', '.join(_ANSWERS)}, and is {said!r}")
         caller = self._who(request, session)
         held = request.path_params["id"]
-        return ndjson(self.runs.events(lambda: self.system.answer(held, said, caller, reason)))
+        return ndjson(told(lambda: self.system.answer(held, said, caller, reason)))
 
     async def stop(self, request: Request) -> Response:
         """Ends the system."""

@@ -1,4 +1,4 @@
-"""Runs as streams: one JSON event a line, from a task that outlives a client who goes away."""
+"""Runs as streams: one JSON event a line. A run is the system's own and outlives a client who goes away."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 from starlette.responses import StreamingResponse
 
-from agentos.errors import AgentosError, ApprovalNeeded, Failed, Retry
+from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed, Retry, UserError
 from agentos.interfaces.app import System
 from agentos.interfaces.http_errors import as_events, bug
 from agentos.types import Event, Json
@@ -19,49 +19,20 @@ log = logging.getLogger(__name__)
 _TICK = 0.1
 
 
-class Runs:
-    """The runs under way. Each is driven by a task of its own, so that its record never ends half-way."""
-
-    def __init__(self) -> None:
-        """None yet."""
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def events(self, begin: Callable[[], AsyncIterator[Event]]) -> AsyncIterator[Event]:
-        """The events of a run; the run goes on where the reader stops."""
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        task = asyncio.create_task(_drive(begin, queue))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        while (event := await queue.get()) is not None:
-            yield event
-
-    async def end(self) -> None:
-        """Ends what still runs and tells its readers."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-async def _drive(begin: Callable[[], AsyncIterator[Event]], queue: asyncio.Queue[Event | None]) -> None:
+async def told(begin: Callable[[], AsyncIterator[Event]]) -> AsyncIterator[Event]:
+    """A run's events; what goes wrong becomes its last two."""
     run = ""
     try:
         async for event in begin():
             run = str(event.data.get("run") or run)
-            queue.put_nowait(event)
+            yield event
     except AgentosError as error:
         for event in as_events(error, run):
-            queue.put_nowait(event)
-    except asyncio.CancelledError:
-        stopped = Retry("the system stopped in the middle of this; `agentos call audit.search` shows what was done")
-        for event in as_events(stopped, run):
-            queue.put_nowait(event)
-        raise
+            yield event
     except Exception:
         log.exception("a run ended with a bug")
         for event in as_events(bug(), run):
-            queue.put_nowait(event)
-    finally:
-        queue.put_nowait(None)
+            yield event
 
 
 async def booting(system: System) -> AsyncIterator[Event]:
@@ -142,7 +113,7 @@ async def collected(events: AsyncIterator[Event]) -> Json:
 
 def raised(kind: str, message: str) -> AgentosError:
     """The error that an `error` event stands for."""
-    from agentos.errors import DeniedError, UserError
-
-    sorts: dict[str, type[AgentosError]] = {"user": UserError, "denied": DeniedError, "retry": Retry}
+    sorts: dict[str, type[AgentosError]] = {
+        "user": UserError, "denied": DeniedError, "refused": DeniedError, "retry": Retry,
+    }
     return sorts.get(kind, Failed)(message)

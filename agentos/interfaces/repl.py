@@ -19,6 +19,7 @@ from agentos.errors import AgentosError
 from agentos.interfaces.client import Event
 from agentos.interfaces.commands_policy import row_text
 from agentos.interfaces.commands_system import status_text, table_text
+from agentos.interfaces.place import own_folder
 from agentos.interfaces.repl_complete import Live
 from agentos.interfaces.session import Session, choose
 from agentos.interfaces.show import Printer, colourful
@@ -129,7 +130,7 @@ class Repl:
                 self._out.note(row_text(row))
 
     def _undo(self, rest: str) -> None:
-        self._session.follow(self._client.call("kernel.undo", {"item": rest} if rest else {}))
+        self._session.follow(self._client.call("kernel.undo", {"item": rest} if rest else {}), hide=("plan",))
 
     def _quit(self, rest: str) -> None:
         self._left = True
@@ -153,8 +154,9 @@ def _history(settings: Settings) -> History:
     """The history file, for its owner's eyes alone; kept in memory where it cannot be written."""
     path = settings.home / "history"
     try:
+        own_folder(settings.home)
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         path.chmod(0o600)
-    except OSError:
+    except (OSError, AgentosError):
         return InMemoryHistory()
     return FileHistory(str(path))

@@ -104,18 +104,17 @@ class Resident:
 
         from agentos.interfaces.http import build
         from agentos.interfaces.http_auth import OwnerOnly
-        from agentos.interfaces.http_stream import Runs
 
         common: dict[str, Any] = {
             "lifespan": "off", "log_config": None, "access_log": False, "server_header": False, "ws": "none",
             "loop": "asyncio", "timeout_graceful_shutdown": 3, "proxy_headers": False,
         }
-        self.system, self.runs, self._ended = system, Runs(), asyncio.Event()
+        self.system, self._ended = system, asyncio.Event()
         self._served: list[tuple[uvicorn.Server, socket.socket]] = []
-        app = build(system, self.runs, self.end)
+        app = build(system, self.end)
         self._served.append((uvicorn.Server(uvicorn.Config(app, http=OwnerOnly, **common)), unix))
         if tcp is not None:
-            app = build(system, self.runs, self.end, hosts=set())
+            app = build(system, self.end, hosts=set())
             self._served.append((uvicorn.Server(uvicorn.Config(app, http="h11", **common)), tcp))
 
     def end(self) -> None:
@@ -132,14 +131,16 @@ class Resident:
         ending = asyncio.create_task(self._ended.wait())
         booting = asyncio.create_task(self._boot())
         await asyncio.wait([*serving, ending], return_when=asyncio.FIRST_COMPLETED)
+        code = 1 if self.system.boot_error else 0
         booting.cancel()
-        await self.runs.end()
+        self.system.boot_error = self.system.boot_error or "the system is ending"  # for those who wait for its boot
         for server, _ in self._served:
             server.should_exit = True
-        await asyncio.gather(*serving, booting, return_exceptions=True)
-        await self.system.stop()
+        await asyncio.gather(booting, return_exceptions=True)
+        await self.system.stop()  # runs end here, and with them the streams that the servers wait for
+        await asyncio.gather(*serving, return_exceptions=True)
         ending.cancel()
-        return 1 if self.system.boot_error else 0
+        return code
 
     def _signalled(self) -> None:
         if self._ended.is_set():

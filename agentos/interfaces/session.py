@@ -71,19 +71,21 @@ class Session:
         """Whether somebody is there to answer."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
-    def follow(self, events: Iterable[Event], *, yes: bool = False) -> Outcome:
+    def follow(self, events: Iterable[Event], *, yes: bool = False, hide: tuple[str, ...] = ()) -> Outcome:
         """Shows a run to its end, with the answers to what it holds; Ctrl-C cancels it.
 
         Args:
             events: The run, as the client gives it.
             yes: Whether every held call is confirmed without asking.
+            hide: Kinds of events not to show.
         """
         outcome = Outcome()
+        hide += ("text", "result", "reply") if self.quiet else ()
         todo: list[Iterable[Event]] = [events]
         held: dict[str, Event] = {}
         try:
             while todo:
-                self._drain(todo.pop(0), outcome, held)
+                self._drain(todo.pop(0), outcome, held, hide)
                 for approval in list(outcome.waiting):
                     call = held.pop(approval, None)
                     answer = ("once" if yes else self.asked(call)) if call else ""
@@ -97,11 +99,13 @@ class Session:
             self.printer.settle()
         return outcome
 
-    def _drain(self, events: Iterable[Event], outcome: Outcome, held: dict[str, Event]) -> None:
+    def _drain(
+        self, events: Iterable[Event], outcome: Outcome, held: dict[str, Event], hide: tuple[str, ...]
+    ) -> None:
         for event in events:
             kind = event.get("event")
             outcome.run = str(event.get("run") or outcome.run)
-            if not (self.quiet and kind in ("text", "result", "reply")):
+            if kind not in hide:
                 self.printer.event(event)
             if kind == "plan":
                 outcome.plan = event.get("plan") or event
