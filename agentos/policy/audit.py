@@ -87,7 +87,7 @@ class Audit:
         Raises:
             Failed: the disk refuses; the call must not run.
         """
-        word = _word(decision)
+        word = ruling(decision)
         with self._store.transaction() as db:
             held = db.execute(
                 "select id from audit a where call = ? and of = 0 and decision = 'confirm'"
@@ -236,7 +236,8 @@ def _hidden(value: Json) -> Json:
     return {"length": len(text), "sha256": hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]}
 
 
-def _word(decision: Decision) -> str:
+def ruling(decision: Decision) -> str:
+    """A decision as one word: `allow`, `confirm` or `deny`."""
     if isinstance(decision, Allowed):
         return "allow"
     return "confirm" if isinstance(decision, NeedsPerson) else "deny"

@@ -13,6 +13,7 @@ from typing import Any
 import cedarpy
 
 from agentos.errors import unknown
+from agentos.policy.audit import ruling
 from agentos.policy.rules import Rules, added, compile_rules, shipped
 from agentos.policy.schema import Shape, cedar_schema, shape
 from agentos.registry import Registry
@@ -132,8 +133,7 @@ class Monitor:
         reason = self.rules.reason(own.rule.split(", ")) if isinstance(own, Allowed) else own.reason
         if isinstance(other, Denied) and not isinstance(own, Denied):
             reason += f"; on what is another person's the answer is no ({other.rule}: {other.reason})"
-        word = {Allowed: "allow", NeedsPerson: "confirm", Denied: "deny"}[type(own)]
-        return Explanation(syscall, name, role, entry.effect, word, own.rule, reason)
+        return Explanation(syscall, name, role, entry.effect, ruling(own), own.rule, reason)
 
     def _supposed(self, entry: Syscall, who: Caller, owner: str) -> Decision:
         """What a call with made-up arguments would get, on a thing of `owner`."""
