@@ -89,15 +89,11 @@ class Audit:
         """
         word = ruling(decision)
         with self._store.transaction() as db:
-            held = db.execute(
-                "select id from audit a where call = ? and of = 0 and decision = 'confirm'"
-                " and not exists (select 1 from audit f where f.of = a.id)",
-                (call.id,),
-            ).fetchone()
+            held = self._held(db, call.id)
             if held and word == "confirm":
-                return int(held[0])
+                return held
             if held:
-                self._finish(db, held[0], "confirmed" if word == "allow" else "refused", None)
+                self._finish(db, held, "confirmed" if word == "allow" else "refused", None)
             entry = entry_of(self._registry, call.syscall)
             caller = call.caller
             return self._append(
@@ -116,6 +112,13 @@ class Audit:
         """
         with self._store.transaction() as db:
             self._finish(db, row, outcome, detail)
+
+    def refused(self, call: str, by: str) -> None:
+        """Records that a person said no to a held call; the next decision on it would be another one."""
+        with self._store.transaction() as db:
+            held = self._held(db, call)
+            if held:
+                self._finish(db, held, "refused", f"refused by {by}")
 
     def recover(self) -> int:
         """At boot: calls that were let through and never finished become `interrupted`; how many there were."""
@@ -181,6 +184,15 @@ class Audit:
                 return Verified(False, expected - 1, expected, "it was changed after it was written")
             previous = said
         return Verified(True, expected)
+
+    def _held(self, db: sqlite3.Connection, call: str) -> int:
+        """The row by which a call is held, or 0."""
+        row = db.execute(
+            "select id from audit a where call = ? and of = 0 and decision = 'confirm'"
+            " and not exists (select 1 from audit f where f.of = a.id)",
+            (call,),
+        ).fetchone()
+        return int(row[0]) if row else 0
 
     def _finish(self, db: sqlite3.Connection, row: int, outcome: Outcome, detail: Json) -> None:
         opened = db.execute("select call, decision from audit where id = ? and of = 0", (row,)).fetchone()

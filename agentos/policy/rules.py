@@ -44,7 +44,8 @@ class Rules:
 def shipped() -> dict[str, str]:
     """The policies of the package: file name to text."""
     folder = resources.files("agentos.policies")
-    return {item.name: item.read_text("utf-8") for item in folder.iterdir() if item.name.endswith(".cedar")}
+    found = {item.name: item.read_text("utf-8") for item in folder.iterdir() if item.name.endswith(".cedar")}
+    return dict(sorted(found.items()))
 
 
 def added(folder: Path) -> dict[str, str]:
@@ -75,12 +76,12 @@ def compile_rules(files: Mapping[str, str], schema: str) -> Rules:
     except ValueError as error:
         raise UserError(f"the syscall table gives no valid policy schema: {error}. Nothing was started.") from error
     rules: dict[str, Rule] = {}
-    for file in sorted(files):
+    for file in files:
         for line, text in statements(files[file]):
             rule = _rule(file, line, text, parsed)
             if rule.id in rules:
                 other = rules[rule.id]
-                raise _fault(file, line, f"the id {rule.id!r} is taken by {other.file}:{other.line}")
+                raise _fault(file, line, f"bears the id {rule.id!r} of {other.file}:{other.line}")
             rules[rule.id] = rule
     return Rules(rules, cedarpy.PolicySet.from_str("\n".join(rule.text for rule in rules.values())), parsed)
 
