@@ -1,0 +1,117 @@
+"""A person says yes: once, for a session, always; and can take it back."""
+
+from dataclasses import replace
+
+import pytest
+
+from agentos.errors import DeniedError, NotFound, UserError
+from agentos.policy.approvals import Approvals, Refused
+from agentos.store import Store
+from agentos.types import Approval, Caller
+
+OSCAR, OTTO = Caller("oscar", "operator", "s1"), Caller("otto", "operator", "s1")
+ADA, VERA = Caller("ada", "admin"), Caller("vera", "viewer", "s1")
+WORDS = {"model": "m", "prompt": "the secret word", "max_tokens": 256}
+
+
+@pytest.fixture
+def approvals(store, table, clock) -> Approvals:
+    return Approvals(store, table, clock)
+
+
+def test_a_held_call_shows_exactly_what_will_run_and_survives_a_restart(approvals, calls, store, settings, table) -> None:
+    call = calls("models.generate", WORDS)
+    name = approvals.hold(call, "execute", "a person first", "run-7")
+    assert approvals.hold(call, "execute", "a person first", "run-7") == name
+    store.close()
+    again = Store(settings.database)
+    (held,) = Approvals(again, table).pending()
+    assert (held.id, held.user, held.syscall, held.run, held.effect) == (name, "oscar", "models.generate", "run-7", "execute")
+    assert held.arguments == WORDS and held.answer == ""
+    again.close()
+
+
+def test_each_is_answered_once(approvals, calls) -> None:
+    name = approvals.hold(calls("models.generate", WORDS), "execute", "r", "run")
+    assert approvals.answered(name) is None
+    assert approvals.answer(name, OSCAR, "once") == Approval("oscar", "once", name)
+    assert approvals.answered(name) == Approval("oscar", "once", name)
+    for answer in ("once", "always", "no"):
+        with pytest.raises(UserError, match="answered already"):
+            approvals.answer(name, OSCAR, answer)
+    assert approvals.pending() == [] and approvals.rules() == []
+
+
+def test_a_no_is_kept_with_its_reason(approvals, calls) -> None:
+    name = approvals.hold(calls("models.generate", WORDS), "execute", "r", "run")
+    assert approvals.answer(name, ADA, "no", "not today") == Refused("ada", "not today", name)
+    assert approvals.answered(name) == Refused("ada", "not today", name)
+    assert approvals.covers(calls("models.generate", WORDS)) is None
+
+
+def test_only_the_caller_in_a_role_that_may_or_an_administrator_answers(approvals, calls) -> None:
+    name = approvals.hold(calls("models.generate", WORDS), "execute", "r", "run")
+    theirs = approvals.hold(calls("models.generate", WORDS, user="vera", role="viewer"), "execute", "r", "run")
+    for held, by in ((name, OTTO), (name, VERA), (theirs, VERA), (theirs, OSCAR)):
+        with pytest.raises(DeniedError):
+            approvals.answer(held, by, "once")
+    assert len(approvals.pending()) == 2 and len(approvals.pending("vera")) == 1
+    assert isinstance(approvals.answer(theirs, VERA, "no"), Refused)
+    assert approvals.answer(name, ADA, "once") == Approval("ada", "once", name)
+    with pytest.raises(NotFound):
+        approvals.answer("a0", ADA, "once")
+    with pytest.raises(UserError, match="no answer"):
+        approvals.answer(name, ADA, "perhaps")
+
+
+def test_once_is_answered_private_words_are_forgotten(approvals, calls, store, settings) -> None:
+    name = approvals.hold(calls("models.generate", WORDS), "execute", "r", "run")
+    approvals.answer(name, OSCAR, "always")
+    assert "secret" not in str(approvals.held(name)) + str(approvals.rules())
+    assert approvals.held(name).arguments["model"] == "m"
+
+
+def test_a_session_rule_holds_for_its_session_user_and_syscall(approvals, calls) -> None:
+    approvals.answer(approvals.hold(calls("models.generate", WORDS), "execute", "r", "run"), OSCAR, "session")
+    covered = approvals.covers(calls("models.generate", {**WORDS, "prompt": "another"}))
+    assert covered is not None and (covered.by, covered.scope) == ("oscar", "session")
+    assert approvals.covers(calls("models.generate", WORDS, session="s2")) is None
+    assert approvals.covers(calls("models.generate", WORDS, session="")) is None
+    assert approvals.covers(calls("models.generate", WORDS, user="otto")) is None
+    assert approvals.covers(calls("jobs.submit", {"command": "ls"})) is None
+
+
+def test_a_call_without_a_session_cannot_be_answered_for_one(approvals, calls) -> None:
+    name = approvals.hold(calls("models.generate", WORDS, session=""), "execute", "r", "run")
+    with pytest.raises(UserError, match="no session"):
+        approvals.answer(name, OSCAR, "session")
+    assert len(approvals.pending()) == 1
+
+
+def test_an_always_rule_can_be_seen_and_taken_back(approvals, calls) -> None:
+    approvals.answer(approvals.hold(calls("models.generate", WORDS), "execute", "r", "run"), OSCAR, "always")
+    (rule,) = approvals.rules("oscar")
+    assert (rule.user, rule.syscall, rule.scope, rule.granted_by) == ("oscar", "models.generate", "always", "oscar")
+    assert approvals.rules("otto") == []
+    assert approvals.covers(calls("models.generate", WORDS, session="")).id == rule.id
+    with pytest.raises(DeniedError):
+        approvals.revoke(rule.id, OTTO)
+    assert approvals.revoke(rule.id, OSCAR) == rule
+    assert approvals.rules() == [] and approvals.covers(calls("models.generate", WORDS)) is None
+    with pytest.raises(NotFound):
+        approvals.revoke(rule.id, ADA)
+
+
+def test_a_standing_yes_to_destroy_holds_for_the_same_arguments_only(approvals, calls) -> None:
+    approvals.answer(approvals.hold(calls("models.delete", {"model": "a"}), "destroy", "r", "run"), OSCAR, "always")
+    assert approvals.covers(calls("models.delete", {"model": "a"})) is not None
+    assert approvals.covers(calls("models.delete", {"model": "b"})) is None
+    assert approvals.rules()[0].arguments == {"model": "a"}
+
+
+def test_a_yes_to_what_executed_does_not_hold_once_it_destroys(approvals, calls, table, store) -> None:
+    approvals.answer(approvals.hold(calls("jobs.submit", {"command": "ls"}), "execute", "r", "run"), OSCAR, "always")
+    assert approvals.covers(calls("jobs.submit", {"command": "ls"})) is not None
+    later = type(table)()
+    later.add(replace(table["jobs.submit"], effect="destroy"))
+    assert Approvals(store, later).covers(calls("jobs.submit", {"command": "ls"})) is None
