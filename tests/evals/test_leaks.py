@@ -1,0 +1,74 @@
+"""No sentence that a kernel is examined on is one that it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from importlib import resources
+from itertools import combinations
+from typing import Any
+
+import yaml
+
+from agentos.kernel.evaluation import load_suite
+from agentos.registry import installed
+
+TABLE = installed()
+EXAMINED = {case.id: case.text for case in load_suite("plans", TABLE).cases}
+
+
+def plain(text: str) -> str:
+    """The letters, digits and characters of a sentence, in lower case."""
+    return "".join(char for char in text.lower() if char.isalnum())
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two sentences are the same but for a slip of the pen."""
+    a, b = plain(one), plain(other)
+    if a == b:
+        return True
+    grams = [{text[i : i + 4] for i in range(len(text) - 3)} for text in (a, b)]
+    if all(grams) and len(grams[0] & grams[1]) > 0.8 * len(grams[0] | grams[1]):
+        return True
+    matcher = SequenceMatcher(None, a, b, autojunk=False)
+    return matcher.real_quick_ratio() > 0.9 and matcher.quick_ratio() > 0.9 and matcher.ratio() > 0.9
+
+
+def sentences(value: Any) -> Iterator[str]:
+    """Every `text` in an examples file, at whatever depth."""
+    if isinstance(value, dict):
+        if isinstance(value.get("text"), str):
+            yield value["text"]
+        for inner in value.values():
+            yield from sentences(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from sentences(inner)
+
+
+def shown() -> list[str]:
+    found = [sentence for entry in TABLE for sentence in entry.examples]
+    for file in resources.files("agentos.tools").iterdir():
+        if file.name.endswith(".yaml"):
+            found += sentences(yaml.safe_load(file.read_text(encoding="utf-8")))
+    return found
+
+
+def test_the_measure_finds_a_leak() -> None:
+    assert alike("Load smollm2-135m, please!", "load smollm2-135m please")
+    assert alike("delete the model called bert-mini from the disk", "delete the model called bert-mini from disk")
+    assert alike("现在显卡占用怎么样？", "现在显卡占用怎么样")
+    assert not alike("load smollm2-135m", "how much memory is free?")
+
+
+def test_there_are_examples_to_compare_with() -> None:
+    assert len(shown()) > 10
+
+
+def test_no_sentence_of_the_suite_is_shown_to_the_kernel() -> None:
+    leaks = [(case, text, other) for case, text in EXAMINED.items() for other in shown() if alike(text, other)]
+    assert leaks == []
+
+
+def test_no_two_sentences_of_the_suite_are_nearly_the_same() -> None:
+    assert [(a, b) for (a, one), (b, other) in combinations(EXAMINED.items(), 2) if alike(one, other)] == []
