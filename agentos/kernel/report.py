@@ -164,7 +164,7 @@ class Report:
             lines += ["", f"not exact: {len(self.failed)}, the first {len(shown)}:"]
         for row in shown:
             lines += ["", _fit(f"{row.id}  {row.text}")]
-            lines += [_fit(f"  {label} {_brief(plan)}") for label, plan in [("wanted", row.expected[0])]]
+            lines.append(_fit(f"  wanted {_brief(row.expected[0])}"))
             lines.append(_fit(f"  got    {row.error or _brief(row.plan.steps)}"))
         return "\n".join(lines) + "\n"
 

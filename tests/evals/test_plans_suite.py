@@ -98,7 +98,7 @@ def test_a_right_plan_is_exact_renamed_and_in_another_order(case: Case, plan: St
     expected = case.expected
     assert score(expected, Plan("p", plan), table).exact
     names = {step.id: f"x{9 - index}" for index, step in enumerate(plan)}
-    renamed = [Step(names[s.id], s.syscall, _renamed(s.args, names), tuple(names[a] for a in s.after)) for s in plan]
+    renamed = list(Plan.from_json({"steps": [_renamed(step.to_json(), names) for step in plan]}).steps)
     for seed in range(3):
         random.Random(seed).shuffle(renamed)
         assert score(expected, Plan("p", tuple(renamed)), table).exact
@@ -111,13 +111,16 @@ def test_a_right_plan_with_one_thing_changed_is_not_exact(case: Case, plan: Step
 
 
 def _renamed(value: Json, names: dict[str, str]) -> Json:
+    """A step as JSON with every step id in it replaced."""
     if isinstance(value, dict):
         target = value.get("$ref")
         if isinstance(target, str):
             step, _, field = target.partition(".")
             return {"$ref": f"{names[step]}.{field}"}
         return {key: _renamed(inner, names) for key, inner in value.items()}
-    return [_renamed(inner, names) for inner in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_renamed(inner, names) for inner in value]
+    return names.get(value, value) if isinstance(value, str) else value
 
 
 def _mutants(plan: Steps, table: Registry) -> Iterator[tuple[str, Steps]]:
