@@ -10,8 +10,8 @@ from agentos.types import Timestamp
 from agentos.types.spoken import digits
 from agentos.types.units import seconds
 
-_LEAD = re.compile(r"^(?:since|from|after|in|within|over|during|自从|自|从|在)\s*(?:the\s+)?")
-_TAIL = re.compile(r"\s*(?:ago|之前|以前|前|以来|之内|以内|内|起|开始|到现在|至今|onwards?|until now)$")
+_LEAD = re.compile(r"^(?:since|from|after|in|within|over|during|自从|自|从|在)\s*(?:the\s+)?", re.IGNORECASE)
+_TAIL = re.compile(r"\s*(?:ago|之前|以前|前|以来|之内|以内|内|起|开始|到现在|至今|onwards?|until now)$", re.IGNORECASE)
 _RECENT = re.compile(r"^(?:the\s+)?(?:last|past|previous|过去|最近|近|上)\s*(?:的)?\s*")
 _DAYS = {
     "today": 0, "今天": 0, "今日": 0, "this morning": 0, "今早": 0, "今天早上": 0, "tonight": 0,
@@ -51,9 +51,10 @@ def moment(text: str, now: Timestamp, zone: tzinfo | None = None) -> Timestamp:
 
 def _moment(text: str, now: Timestamp, zone: tzinfo | None) -> Timestamp:
     here = datetime.fromtimestamp(now, UTC).astimezone(zone)
+    text = _TAIL.sub("", _LEAD.sub("", text)).strip()
     if re.match(r"\d{4}-?\d\d", text):
         return _zoned(datetime.fromisoformat(text), zone).timestamp()
-    said = _TAIL.sub("", _LEAD.sub("", text.lower())).strip()
+    said = text.lower()
     midnight = here.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     begins = _named(said, midnight)
     if begins is not None:

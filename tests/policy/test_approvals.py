@@ -19,14 +19,15 @@ def approvals(store, table, clock) -> Approvals:
     return Approvals(store, table, clock)
 
 
-def test_a_held_call_shows_exactly_what_will_run_and_survives_a_restart(approvals, calls, store, settings, table) -> None:
+def test_a_held_call_shows_what_will_run_and_survives_a_restart(approvals, calls, store, settings, table) -> None:
     call = calls("models.generate", WORDS)
     name = approvals.hold(call, "execute", "a person first", "run-7")
     assert approvals.hold(call, "execute", "a person first", "run-7") == name
     store.close()
     again = Store(settings.database)
     (held,) = Approvals(again, table).pending()
-    assert (held.id, held.user, held.syscall, held.run, held.effect) == (name, "oscar", "models.generate", "run-7", "execute")
+    assert (held.id, held.user, held.syscall) == (name, "oscar", "models.generate")
+    assert (held.run, held.effect) == ("run-7", "execute")
     assert held.arguments == WORDS and held.answer == ""
     again.close()
 

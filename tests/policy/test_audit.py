@@ -38,7 +38,8 @@ def test_a_call_is_recorded_with_its_outcome_and_what_it_gave(audit, calls) -> N
     past = audit.outcome_of(call.id)
     assert (past.row, past.outcome, past.detail) == (row, "done", {"model": "gpt2", "memory": 12})
     (found,) = everything(audit).rows
-    assert (found.user, found.syscall, found.decision, found.rule) == ("oscar", "models.load", "allow", "operator-works")
+    assert (found.user, found.syscall) == ("oscar", "models.load")
+    assert (found.decision, found.rule) == ("allow", "operator-works")
     assert (found.outcome, found.call, found.door) == ("done", call.id, "cli")
     assert found.arguments == {"model": "gpt2", "engine": "auto"}
 
@@ -58,7 +59,7 @@ def test_a_denial_ends_as_refused(audit, calls) -> None:
 
 
 def test_a_held_call_keeps_one_row_and_the_answer_closes_it(audit, calls) -> None:
-    yes, no = calls("models.generate", {"model": "m", "prompt": "p"}), calls("models.generate", {"model": "m", "prompt": "q"})
+    yes, no = (calls("models.generate", {"model": "m", "prompt": said}) for said in "pq")
     held = audit.decided(yes, ASK)
     assert audit.decided(yes, ASK) == held
     assert audit.outcome_of(yes.id) is None and everything(audit).rows[0].outcome == "pending"
@@ -93,7 +94,7 @@ def test_what_no_signature_names_is_kept_as_private(table) -> None:
     }
 
 
-def test_a_kill_between_decision_and_outcome_leaves_the_row_and_marks_it_interrupted(settings, store, table, clock) -> None:
+def test_a_kill_before_the_outcome_leaves_the_row_and_marks_it_interrupted(settings, store, table, clock) -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent("""
             import sys, time

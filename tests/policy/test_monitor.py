@@ -57,7 +57,7 @@ def ask(monitor: Monitor, table: Registry, who: str, name: str, confirmed: bool 
     return monitor.decide(call, entry, confirmed=confirmed)
 
 
-def right(role: str, family: str, effect: str, own: bool, other_user: bool, confirmed: bool) -> type:
+def right(role: str, family: str, effect: str, *, own: bool, other_user: bool, confirmed: bool) -> type:
     """The house's rules, said once more without looking at the policies."""
     admin = role == "admin"
     if other_user and not admin:
@@ -80,7 +80,7 @@ def test_the_whole_truth_table_holds(monitor, everything) -> None:
         said = ask(monitor, everything, user, f"{family}.{effect}_it", confirmed, thing=thing, user=named)
         other = named is not None and named != user
         own = thing == f"{user}s"
-        wanted = right(ROLES[user], family, effect, own, other, confirmed)
+        wanted = right(ROLES[user], family, effect, own=own, other_user=other, confirmed=confirmed)
         assert type(said) is wanted, (user, family, effect, thing, named, confirmed, said)
         asked += 1
     assert asked == 960
@@ -152,7 +152,8 @@ def test_nothing_malformed_is_allowed(monitor, everything) -> None:
     for number in range(2000):
         name = dice.choice([*[entry.name for entry in everything], "none", "read", "things", "", "things.read_it "])
         entry = dice.choice(list(everything))
-        args = {key: dice.choice(junk) for key in dice.sample(["thing", "user", "note", "top", "more"], dice.randint(0, 5))}
+        names = dice.sample(["thing", "user", "note", "top", "more"], dice.randint(0, 5))
+        args = {key: dice.choice(junk) for key in names}
         caller = Caller(dice.choice(["ada", "vera", "", "nobody", "ada "]), dice.choice(["admin", "root", "", None]))
         call = Call(str(number), name, args, caller)
         sound = (

@@ -20,7 +20,8 @@ def test_removing_any_one_policy_makes_a_case_fail(suite, table, tmp_path, name)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "- a", "cases: [{user: vera}]", "users: {}\ncases: [{user: a, syscall: b, expect: maybe, rule: c}]", "a: ["]
+    "text",
+    ["", "- a", "cases: [{user: vera}]", "users: {}\ncases: [{user: a, syscall: b, expect: maybe, rule: c}]", "a: ["],
 )
 def test_a_suite_that_is_incomplete_is_refused(text) -> None:
     with pytest.raises(UserError, match="Nothing was checked"):
