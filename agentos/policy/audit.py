@@ -31,9 +31,10 @@ _COLUMNS = (
     "id", "time", "call", "of", "user", "role", "session", "door", "syscall", "decision", "rule", "arguments",
     "approval", "approved_by", "outcome", "detail", "previous",
 )
+_TYPES = {"id": "integer primary key", "of": "integer not null", "time": "real not null"}
 _TABLES = f"""
 create table if not exists audit (
-    {", ".join(f"{name} {'integer primary key' if name == 'id' else 'not null'}" for name in _COLUMNS)}, hash not null
+    {", ".join(f"{name} {_TYPES.get(name, 'text not null')}" for name in (*_COLUMNS, "hash"))}
 );
 create index if not exists audit_call on audit(call);
 create unique index if not exists audit_of on audit(of) where of != 0;
@@ -125,7 +126,7 @@ class Audit:
         with self._store.transaction() as db:
             open_rows = db.execute(
                 "select id from audit a where of = 0 and decision = 'allow'"
-                " and not exists (select 1 from audit f where f.of = a.id) order by id"
+                " and not exists (select 1 from audit f where f.of = a.id and f.of != 0) order by id"
             ).fetchall()
             for (row,) in open_rows:
                 self._finish(db, row, "interrupted", None)
@@ -189,14 +190,14 @@ class Audit:
         """The row by which a call is held, or 0."""
         row = db.execute(
             "select id from audit a where call = ? and of = 0 and decision = 'confirm'"
-            " and not exists (select 1 from audit f where f.of = a.id)",
+            " and not exists (select 1 from audit f where f.of = a.id and f.of != 0)",
             (call,),
         ).fetchone()
         return int(row[0]) if row else 0
 
     def _finish(self, db: sqlite3.Connection, row: int, outcome: Outcome, detail: Json) -> None:
         opened = db.execute("select call, decision from audit where id = ? and of = 0", (row,)).fetchone()
-        if opened is None or db.execute("select 1 from audit where of = ?", (row,)).fetchone():
+        if opened is None or db.execute("select 1 from audit where of = ? and of != 0", (row,)).fetchone():
             raise Failed(f"audit row {row} is unknown or finished already; nothing was recorded")
         call, decision = opened
         text = _json(detail)
@@ -207,7 +208,7 @@ class Audit:
 
     def _append(self, db: sqlite3.Connection, **values: str | int) -> int:
         last = db.execute("select id, hash from audit order by id desc limit 1").fetchone() or (0, "")
-        row = {"id": last[0] + 1, "time": self._clock(), "of": 0, "previous": last[1], **values}
+        row = {"id": last[0] + 1, "time": float(self._clock()), "of": 0, "previous": last[1], **values}
         plain = [row.get(name, "") for name in _COLUMNS]
         marks = ", ".join("?" * (len(plain) + 1))
         db.execute(f"insert into audit ({', '.join(_COLUMNS)}, hash) values ({marks})", [*plain, _hash(plain)])
