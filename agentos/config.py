@@ -89,7 +89,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     known = {item.name: item for item in fields(Settings)}
     for name in values:
         if name not in known or name == "home":
-            raise UserError(f"{file}: there is no setting {name!r}. There are: {', '.join(sorted(set(known) - {'home'}))}.")
+            names = ", ".join(sorted(set(known) - {"home"}))
+            raise UserError(f"{file}: there is no setting {name!r}. There are: {names}.")
     for name in known:
         said = env.get(f"AGENTOS_{name.upper()}")
         if said is not None and said != "" and name != "home":

@@ -60,5 +60,6 @@ def unknown(kind: str, name: str, known: list[str]) -> NotFound:
     import difflib
 
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"There are: {', '.join(sorted(known)) or 'none'}."
+    listed = ", ".join(sorted(known)) or "none"
+    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"There are: {listed}."
     return NotFound(f"there is no {kind} {name!r}. {hint}")

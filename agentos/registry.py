@@ -28,7 +28,8 @@ class Registry:
             ValueError: another syscall has that name.
         """
         if entry.name in self._entries:
-            raise ValueError(f"syscall {entry.name!r} is defined twice: by {self._entries[entry.name].owner} and by {entry.owner}")
+            first = self._entries[entry.name].owner
+            raise ValueError(f"syscall {entry.name!r} is defined twice: by {first} and by {entry.owner}")
         self._entries[entry.name] = entry
 
     def add_module(self, module: ModuleType, family: str, owner: str = "agentos") -> None:

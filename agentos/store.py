@@ -30,7 +30,8 @@ class Store:
             self.connection.execute("pragma synchronous=full")
             self.connection.execute("pragma foreign_keys=on")
         except (sqlite3.Error, OSError) as error:
-            raise Failed(f"cannot open {path}: {error}. Nothing was changed; move the file away to start afresh.") from error
+            why = f"cannot open {path}: {error}. Nothing was changed; move the file away to start afresh."
+            raise Failed(why) from error
         self.db = Database(self.connection)
         self.path = path
 
@@ -48,7 +49,8 @@ class Store:
         except sqlite3.OperationalError as error:
             if self.connection.in_transaction:
                 self.connection.execute("rollback")
-            raise Failed(f"the database could not be written ({error}); nothing was changed. Is the disk full?") from error
+            why = f"the database could not be written ({error}); nothing was changed. Is the disk full?"
+            raise Failed(why) from error
         except BaseException:
             if self.connection.in_transaction:
                 self.connection.execute("rollback")

@@ -149,7 +149,8 @@ def describe(function: Function, family: str, owner: str = "agentos") -> Syscall
         annotation = hints[parameter.name]
         kind, choices, many = _kind(annotation)
         default = None if required else parameter.default
-        params.append(Param(parameter.name, annotation, required, default, described[parameter.name], choices, kind, many))
+        doc_of = described[parameter.name]
+        params.append(Param(parameter.name, annotation, required, default, doc_of, choices, kind, many))
         shape[parameter.name] = (annotation, ... if required else default)
     model = create_model(full, __config__=ConfigDict(extra="forbid", coerce_numbers_to_str=True), **shape)
     result = hints.get("return")

@@ -10,9 +10,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import aiosqlite
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-
 import agentos
 from agentos.config import Settings
 from agentos.dispatch.context import Services
@@ -20,7 +17,7 @@ from agentos.dispatch.dispatcher import Dispatcher, as_json
 from agentos.engines.make import maker
 from agentos.errors import AgentosError, Failed, Retry
 from agentos.kernel.examples import collect
-from agentos.kernel.graph import build
+from agentos.kernel.graph import build, checkpoints, saver_on
 from agentos.kernel.planner import Planner
 from agentos.kernel.runs import Runs
 from agentos.kernel.view import KernelState
@@ -35,6 +32,7 @@ from agentos.registry import Registry, installed
 from agentos.resources.machine import Machine
 from agentos.store import Store
 from agentos.types import Approval, Caller, Engine, Event, Json, ModelSpec, Plan
+from agentos.types.seams import Progress
 
 log = logging.getLogger(__name__)
 HOUR = 3600.0
@@ -58,6 +56,7 @@ class System:
         self.boot_done: float | None = None
         self.boot_total: float | None = None
         self.boot_error = ""
+        self.boot_told: Progress | None = None
         self._kernel = KernelState(settings, self.registry)
         self._loaded = asyncio.Event()
         self._engine: Engine | None = None
@@ -84,7 +83,7 @@ class System:
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.store = Store(settings.database)
         self.people = People(self.store)
-        owners = Owners(self.store)
+        owners = self._owners = Owners(self.store)
         self.monitor = Monitor(
             self.registry, self.people.role_of, owner_of=owners.of, extra=settings.home / "policies"
         )
@@ -100,11 +99,9 @@ class System:
             names={"model": self.models.canonical}, made=owners.made,
         )
         self.planner = Planner(self.registry, collect(self.registry), self._kernel_engine)
-        # Autocommit: the saver awaits between a write and its commit, and a lock held there would stall the store.
-        self._checkpoints = await aiosqlite.connect(settings.database, timeout=30, isolation_level=None)
-        await self._checkpoints.execute("pragma synchronous=normal")
-        saver = AsyncSqliteSaver(self._checkpoints)
-        self.runs = Runs(self.store, build(self.planner, dispatcher, self.registry, saver), self.registry)
+        self._checkpoints = await checkpoints(settings.database)
+        graph = build(self.planner, dispatcher, self.registry, saver_on(self._checkpoints))
+        self.runs = Runs(self.store, graph, self.registry)
         await self._load_kernel()
         self.ready, self.boot = True, "ready"
         self._spawn(self._purge())
@@ -131,8 +128,9 @@ class System:
         kernel = as_json(self._kernel.status())
         assert isinstance(kernel, dict)
         return {
-            **kernel, "pid": os.getpid(), "ready": self.ready, "home": str(self.settings.home), "version": self.version,
-            "boot": self.boot, "boot_done": self.boot_done, "boot_total": self.boot_total, "boot_error": self.boot_error,
+            **kernel, "pid": os.getpid(), "ready": self.ready, "home": str(self.settings.home),
+            "version": self.version, "boot": self.boot, "boot_done": self.boot_done,
+            "boot_total": self.boot_total, "boot_error": self.boot_error,
         }
 
     def run_sentence(self, text: str, caller: Caller) -> AsyncIterator[Event]:
@@ -153,12 +151,14 @@ class System:
             DeniedError: this caller may not answer it.
             UserError: it was answered already.
         """
-        run = self.approvals.held(approval).run
+        held = self.approvals.held(approval)
         said = self.approvals.answer(approval, caller, answer, reason)  # type: ignore[arg-type]
-        word = said.scope if isinstance(said, Approval) else "no"
-        return self.runs.go_on(run, word, caller.user, reason)
+        if not isinstance(said, Approval):
+            self.audit.refused(held.call, caller.user)
+            return self.runs.go_on(held.run, "no", caller.user, reason)
+        return self.runs.go_on(held.run, said.scope, caller.user, reason)
 
-    async def plan(self, text: str, caller: Caller, id: str = "") -> Plan:  # noqa: A002
+    async def plan(self, text: str, caller: Caller, id: str = "") -> Plan:
         """Plans without running."""
         started = time.monotonic()
         planned = await self.planner.plan(text, id)
@@ -203,10 +203,15 @@ class System:
         self, message: str, done: float | None = None, total: float | None = None, unit: str = ""
     ) -> None:
         self.boot, self.boot_done, self.boot_total = message, done, total
+        if self.boot_told is not None:
+            await self.boot_told(message, done, total, unit)
 
     async def _purge(self) -> None:
         while True:
-            self.trash.purge(time.time())
+            stored = {row.model for row in self.models.listing("stored").models}
+            for gone in self.trash.purge(time.time()):
+                if gone.name not in stored:
+                    self._owners.forget("Model", gone.name)
             await asyncio.sleep(HOUR)
 
     def _spawn(self, work: Any) -> None:
@@ -220,3 +225,25 @@ class System:
                 await work
             except AgentosError:
                 log.exception("a background task failed")
+
+
+@contextlib.asynccontextmanager
+async def planning(settings: Settings, progress: Progress) -> AsyncIterator[tuple[Planner, Engine, Registry]]:
+    """A planner with a kernel model of its own, for suites and measurements; no system need run.
+
+    Raises:
+        AgentosError: the model cannot be fetched or loaded.
+    """
+    system = System(settings)
+    system.boot_told = progress
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    system.store = Store(settings.database)
+    system.trash = TrashCan(system.store, settings)
+    system.models = ModelService(settings, system.store, maker(settings), system.trash)
+    system.planner = Planner(system.registry, collect(system.registry), system._kernel_engine)
+    try:
+        await system._load_kernel()
+        engine = await system._kernel_engine()
+        yield system.planner, engine, system.registry
+    finally:
+        await system.stop()

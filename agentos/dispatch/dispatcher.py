@@ -91,6 +91,11 @@ class Dispatcher:
         """Wires the path.
 
         Args:
+            table: The syscalls.
+            judge: Decides.
+            standing: Yeses given beforehand, and held calls.
+            trail: Records decisions before effects, and outcomes after.
+            services: What syscalls reach.
             names: For a parameter (`model`), how a name is made the one the rules know it by, so that
                 an alias cannot pass a rule about the thing itself.
             made: Told of each finished call, so that what it made has an owner.

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from agentos.engines import wire
-from agentos.errors import Failed, UserError
+from agentos.errors import AgentosError, Failed, Retry, UserError
 from agentos.types import Completed, Generation, LoadedModel, ModelSpec, Token
 
 LINE_LIMIT = 32 * 1024 * 1024
+_ERRORS: dict[str, type[AgentosError]] = {"user": UserError, "retry": Retry}
 
 
 class ChildEngine:
@@ -83,7 +84,7 @@ class ChildEngine:
                     finished = True
                     yield wire.read_completed(line["completed"])
                     return
-        except (Failed, UserError):
+        except AgentosError:
             finished = True
             raise
         finally:
@@ -113,7 +114,7 @@ class ChildEngine:
         env = dict(os.environ, HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
         if self._threads:
             env["OMP_NUM_THREADS"] = str(self._threads)
-        with open(self._log or os.devnull, "ab") as log:
+        with open(self._log or os.devnull, "ab") as log:  # noqa: ASYNC230
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "agentos.engines.worker", self.name,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
@@ -124,7 +125,7 @@ class ChildEngine:
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
         while raw := await process.stdout.readline():
-            line = wire.json.loads(raw)
+            line = wire.decode(raw)
             waiting = self._waiting.get(line["id"])
             if waiting is not None:
                 waiting.put_nowait(line)
@@ -154,7 +155,7 @@ class ChildEngine:
             while True:
                 answer = await inbox.get()
                 if "error" in answer:
-                    raise (UserError if answer["kind"] == "user" else Failed)(answer["error"])
+                    raise _ERRORS.get(answer["kind"], Failed)(answer["error"])
                 yield answer
         finally:
             del self._waiting[ident]

@@ -18,11 +18,11 @@ SEGMENT_BYTES = 512 * 1024 * 1024
 """Most memory that kept states may take; the least recently used go first."""
 
 
-class _Layer(DynamicLayer):  # type: ignore[misc]
+class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]
     """One layer's view of the buffer; writes in place instead of growing by copies."""
 
     def __init__(self, state: State, index: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._state, self._index = state, index
         self.is_initialized = True
 

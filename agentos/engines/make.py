@@ -25,7 +25,7 @@ def maker(settings: Settings) -> Callable[[str], Engine]:
 
     def make(name: str) -> Engine:
         if name == "vllm":
-            raise Failed("this version serves with transformers and litellm; vLLM is not installed. Nothing was loaded.")
+            raise Failed("this version serves with transformers and litellm, not with vLLM; nothing was loaded")
         if name not in ENGINES:
             raise unknown("engine", name, list(ENGINES))
         settings.logs.mkdir(parents=True, exist_ok=True, mode=0o700)

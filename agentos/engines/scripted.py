@@ -1,7 +1,7 @@
-"""A double that ships in the package: answers by a script, with the same process, stream and errors.
+r"""A double that ships in the package: answers by a script, with the same process, stream and errors.
 
 The script is a YAML file, or its text: a list of `{when: REGEX, say: TEXT}`; the first rule whose
-pattern is found in the end of the prompt answers, with `\\1` … filled from the match. `wait`
+pattern is found in the end of the prompt answers, with `\1` … filled from the match. `wait`
 (seconds before each piece) and `die: true` (the process ends after the first piece) make trouble on
 purpose. Nothing matching, it echoes nothing.
 """

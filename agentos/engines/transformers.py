@@ -61,7 +61,6 @@ class Backend:
         self._segments = Segments(rotary_frequencies(self._model))
         self._state = State(config, self._compute, self._device)
         self._laid: tuple[Any, ...] = ()
-        self._tokens: list[int] = []
         self._passes = 0
         self._guide: Any = None
         self._waiting: deque[tuple[str, str]] = deque()
@@ -118,7 +117,6 @@ class Backend:
                 reason = "length"
         if len(text) > shown:
             emit(text[shown:])
-        self._laid, self._tokens = self._laid, []
         return Completed(
             reason, text, total, total - len(pending), tokens, self._passes, time.monotonic() - started
         )
@@ -161,14 +159,16 @@ class Backend:
         if self._guide is None:
             import llguidance.hf
 
+            tokenizer: Any = self._tokenizer
             self._guide = llguidance.hf.from_tokenizer(
-                self._tokenizer, n_vocab=len(self._head._weight), eos_token=sorted(self._ends)
+                tokenizer, n_vocab=self._head.size, eos_token=sorted(self._ends)
             )
         return self._guide
 
     def _draft(self, texts: tuple[str, ...]) -> Draft:
         sources = [self._encode(text) for text in texts if text]
-        plain = {token for token in {t for s in sources for t in s} if len(self._tokenizer.decode([token]).strip()) < 2}
+        seen = {token for source in sources for token in source}
+        plain = {token for token in seen if len(str(self._tokenizer.decode([token])).strip()) < 2}
         return Draft(sources, frozenset(plain))
 
     def _lay(self, prompt: Prompt, most: int) -> tuple[list[int], int]:
@@ -194,7 +194,8 @@ class Backend:
         total = self._state.length + len(pending)
         if total >= self._context:
             raise UserError(
-                f"the prompt has {total} tokens and the context is {self._context}; shorten it or raise the setting 'context'"
+                f"the prompt has {total} tokens and the context is {self._context}; "
+                "shorten it or raise the setting 'context'"
             )
         return pending, total
 
@@ -275,4 +276,5 @@ class Backend:
 
 
 def _key(prefix: str, block: str | None) -> str:
-    return f"{hashlib.sha256(prefix.encode()).hexdigest()[:16]}/{hashlib.sha256((block or '').encode()).hexdigest() if block is not None else ''}"
+    start = hashlib.sha256(prefix.encode()).hexdigest()[:16]
+    return f"{start}/" if block is None else f"{start}/{hashlib.sha256(block.encode()).hexdigest()}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,6 +37,11 @@ class Head:
     def __init__(self, weight: Tensor) -> None:
         """`weight` is [vocabulary, hidden]."""
         self._weight = weight
+
+    @property
+    def size(self) -> int:
+        """Tokens in the vocabulary."""
+        return len(self._weight)
 
     def logits(self, hidden: Tensor, allowed: Tensor | None = None) -> Tensor:
         """[hidden] -> fp32 [vocabulary], or [len(allowed)] where only some tokens are asked for."""
@@ -79,7 +85,7 @@ def fastest(weight: Tensor) -> str:
     costs = {}
     for name, (layer, dtype) in forms.items():
         one, run = torch.randn(1, weight.shape[1], dtype=dtype), torch.randn(24, weight.shape[1], dtype=dtype)
-        costs[name] = 8 * _median(lambda one=one, layer=layer: layer(one)) + _median(lambda run=run, layer=layer: layer(run))  # type: ignore[misc]
+        costs[name] = 8 * _median(partial(layer, one)) + _median(partial(layer, run))
     return min(costs, key=lambda name: costs[name])
 
 

@@ -18,6 +18,12 @@ def encode(line: Mapping[str, Any]) -> bytes:
     return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
+def decode(raw: bytes) -> Line:
+    """What a line says."""
+    line: Line = json.loads(raw)
+    return line
+
+
 def spec_line(spec: ModelSpec) -> Line:
     """The request to load a model."""
     return {"op": "load", **dataclasses.asdict(spec), "path": None if spec.path is None else str(spec.path)}
@@ -26,7 +32,8 @@ def spec_line(spec: ModelSpec) -> Line:
 def read_spec(line: Mapping[str, Any]) -> ModelSpec:
     """What `spec_line` wrote."""
     path = line["path"]
-    return ModelSpec(line["name"], None if path is None else Path(path), line["device"], line["context"], line["settings"])
+    folder = None if path is None else Path(path)
+    return ModelSpec(line["name"], folder, line["device"], line["context"], line["settings"])
 
 
 def generation_line(request: Generation) -> Line:

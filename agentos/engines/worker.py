@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, Protocol
 
 from agentos.engines import wire
-from agentos.errors import AgentosError, Failed, UserError
+from agentos.errors import AgentosError, Retry, UserError
 from agentos.types import Completed, Generation, ModelSpec
 
 
@@ -49,7 +49,7 @@ def serve(backend: Backend, source: BinaryIO, sink: BinaryIO) -> None:
 
     def read() -> None:
         for raw in source:
-            line = wire.json.loads(raw)
+            line = wire.decode(raw)
             if line["op"] == "cancel":
                 cancelled.add(line["id"])
             else:
@@ -86,6 +86,8 @@ def serve(backend: Backend, source: BinaryIO, sink: BinaryIO) -> None:
                 send({"id": ident, "completed": dataclasses.asdict(completed)})
         except UserError as error:
             send({"id": ident, "error": str(error), "kind": "user"})
+        except Retry as error:
+            send({"id": ident, "error": str(error), "kind": "retry"})
         except AgentosError as error:
             send({"id": ident, "error": str(error), "kind": "failed"})
         except MemoryError:
@@ -113,7 +115,8 @@ def main() -> None:
     try:
         module = importlib.import_module(f"agentos.engines.{sys.argv[1]}")
     except ImportError as error:
-        sink.write(wire.encode({"id": "load", "error": str(Failed(f"engine {sys.argv[1]!r} cannot start: {error}")), "kind": "failed"}))
+        why = f"engine {sys.argv[1]!r} cannot start: {error}"
+        sink.write(wire.encode({"id": "load", "error": why, "kind": "failed"}))
         sink.flush()
         return
     serve(module.Backend(), sys.stdin.buffer, sink)

@@ -43,7 +43,10 @@ def status_text(session: Session, said: dict[str, Any]) -> str:
     say = session.say
     model = said.get("model")
     name = model.get("name", "") if isinstance(model, dict) else model
-    state = say("ready") if said.get("ready") else say("not_ready", said.get("boot_error") or said.get("boot") or "")
+    if said.get("boot_error"):
+        state = say("broken", said["boot_error"])
+    else:
+        state = say("ready") if said.get("ready") else say("not_ready", said.get("boot") or "")
     rows = [("agentos", f"{said.get('version')}, {state}"), (say("process"), said.get("pid")),
             (say("model"), name), (say("home"), said.get("home"))]
     return "\n".join(f"{key}: {fact}" for key, fact in rows if fact)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
@@ -148,7 +149,7 @@ class Api:
         data = await body(request)
         batch = data.get("batch")
         if batch is None:
-            said, name = text(data, "text"), text(data, "id", "")
+            said, name = text(data, "text"), text(data, "id", "") or f"p{secrets.token_hex(4)}"
             await ready(self.system)
             plan = await self.system.plan(said, self._who(request), name)
             return JSONResponse(plan.to_json())

@@ -22,9 +22,10 @@ class Live(Completer):
 
     def refresh(self) -> None:
         """Fetches the names again in the background."""
-        threading.Thread(target=self._fetch, name="completion", daemon=True).start()
+        threading.Thread(target=self.fetch, name="completion", daemon=True).start()
 
-    def _fetch(self) -> None:
+    def fetch(self) -> None:
+        """Fetches the names now; those known stay where nobody answers."""
         try:
             said = self._client.request("GET", "/v1/names", start_it=False)
         except AgentosError:

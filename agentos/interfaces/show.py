@@ -72,6 +72,7 @@ class Printer:
         self._midline = False
         self._streamed: set[str] = set()
         self._shown: list[str] = []
+        self._several = False
 
     def event(self, event: dict[str, Any]) -> None:
         """Shows one event."""
@@ -101,6 +102,7 @@ class Printer:
     def plan(self, plan: dict[str, Any]) -> None:
         """Shows a plan as a tree: one line a step, its arguments and what it waits for."""
         steps = plan.get("steps") or []
+        self._several = len(steps) > 1
         if not steps:
             return
         corner, branch = ("`- ", "|- ") if self._ascii else ("└─ ", "├─ ")
@@ -184,6 +186,9 @@ class Printer:
     def _result(self, event: dict[str, Any]) -> None:
         text = str(event.get("text") or "").strip("\n")
         self._shown.append(text)
+        if self._several:
+            step = clean(f"{event.get('step', '')} {event.get('syscall', '')}", lines=False)
+            self.talk(self._styled(step, "dim"))
         if text and str(event.get("step", "")) not in self._streamed:
             self._write(f"{clean(text)}\n")
 

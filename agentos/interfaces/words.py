@@ -52,6 +52,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "ready": ("ready", "就绪"),
     "not_ready": ("starting: {0}", "正在启动：{0}"),
+    "broken": ("could not start: {0}", "无法启动：{0}"),
     "model": ("kernel model", "内核模型"),
     "home": ("home", "目录"),
     "process": ("process", "进程"),

@@ -8,9 +8,12 @@ none that had an effect.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any, Literal
 
+import aiosqlite
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -23,7 +26,7 @@ from agentos.kernel.planner import Correction, Planner
 from agentos.kernel.render import render
 from agentos.kernel.state import RunState, call_for, caller_of, plan_of, ready, without_followers
 from agentos.registry import Registry
-from agentos.types import Approval, Denied, Event, NeedsPerson, Plan, Step
+from agentos.types import Approval, Denied, Event, Json, NeedsPerson, Plan, Step
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 Next = Literal["confirm", "run", "repair", "respond"]
@@ -71,7 +74,8 @@ class Nodes:
             else:
                 free.append(step)
             word = "deny" if isinstance(decision, Denied) else "confirm" if step.id in held else "allow"
-            self._emit(Event("decision", {"step": step.id, "decision": word, "rule": decision.rule}))
+            told: dict[str, Json] = {"step": step.id, "decision": word, "rule": decision.rule}
+            self._emit(Event("decision", told))
         update = {"approvals": approvals, "held": held}
         if free:
             return Command(goto="run", update=update)
@@ -84,13 +88,14 @@ class Nodes:
         step_id, approval = next(iter(state["held"].items()))
         step = next(step for step in plan_of(state).steps if step.id == step_id)
         call, entry = self._dispatcher.validated(call_for(state, step))
-        shown = {"approval": approval, "step": step_id, "syscall": call.syscall, "args": dict(call.args)}
-        answer = interrupt({**shown, "effect": entry.effect, "reason": entry.doc})
+        shown = {"step": step_id, "syscall": call.syscall, "args": dict(call.args), "effect": entry.effect}
+        answer = interrupt({"approval": approval, **shown, "reason": entry.doc})
         held = {name: kept for name, kept in state["held"].items() if name != step_id}
         if answer["answer"] == "no":
             why = f": {answer['reason']}" if answer.get("reason") else ""
-            failures = {**state.get("failures", {}), step_id: {"message": f"refused by {answer['by']}{why}", "kind": "refused"}}
-            self._emit(Event("error", {"step": step_id, **failures[step_id]}))
+            refusal: dict[str, Any] = {"message": f"refused by {answer['by']}{why}", "kind": "refused"}
+            failures = {**state.get("failures", {}), step_id: refusal}
+            self._emit(Event("error", {"step": step_id, **refusal}))
             return Command(goto="authorize", update={"held": held, "failures": without_followers(state, failures)})
         approved = {"by": answer["by"], "scope": answer["answer"], "id": approval}
         return Command(
@@ -118,8 +123,8 @@ class Nodes:
         try:
             outcome = await self._dispatcher.run(call_for(state, step), approval, emit)
         except AgentosError as error:
-            failure = {"message": str(error), "kind": kind_of(error)}
-            await emit(Event("error", dict(failure)))
+            failure: dict[str, Any] = {"message": str(error), "kind": kind_of(error)}
+            await emit(Event("error", failure))
             return failure
         shown = outcome.result if outcome.value is None else outcome.value
         gave = {"result": outcome.result, "text": render(shown, state.get("language", "en"))}
@@ -187,6 +192,22 @@ def build(planner: Planner, dispatcher: Dispatcher, table: Registry, saver: Base
     graph.add_conditional_edges("run", nodes.next_after_run)
     graph.add_edge("respond", END)
     return graph.compile(checkpointer=saver)
+
+
+async def checkpoints(database: Path) -> aiosqlite.Connection:
+    """A connection for `saver_on`, to the system's own database.
+
+    It commits by itself: the saver awaits between a write and its commit, and a lock held there would
+    stall the store, which waits for it on the event loop.
+    """
+    connection = await aiosqlite.connect(database, timeout=30, isolation_level=None)
+    await connection.execute("pragma synchronous=normal")
+    return connection
+
+
+def saver_on(connection: aiosqlite.Connection) -> BaseCheckpointSaver[Any]:
+    """Checkpoints in SQLite."""
+    return AsyncSqliteSaver(connection)
 
 
 def resume(answer: str, by: str, reason: str) -> Command[Any]:

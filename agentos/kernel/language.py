@@ -204,7 +204,8 @@ def grammar(entries: Sequence[Syscall], sentence: str) -> str:
     }
     rules = [f"{name}: SPAN_{name} & {shape}" for name, shape in spans.items()]
     rules += [f'SPAN_{name}: %regex {{ "substring_chunks": {words} }}' for name in spans]
-    first, later = [], []
+    first: list[str] = []
+    later: list[str] = []
     for index, entry in enumerate(entries):
         for where, listed in (("first", first), ("later", later)):
             rules.append(f"{where}_{index}: {_quote(entry.name + '(')} {_args(entry, entries, where == 'later')} \")\"")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
 from agentos.errors import UserError
@@ -67,6 +67,12 @@ class Planner:
         prompt = Prompt(PREFIX, tuple(blocks), "", chat=True)
         await _finish(await self._engine(), Generation(self._id("warm"), prompt, max_tokens=0))
 
+    async def prepare(self, sentence: str) -> None:
+        """Has the engine compute the states that a sentence's prompt will be made of."""
+        found = self._retrieval.find(sentence)
+        prompt = Prompt(PREFIX, self._blocks(found), "", chat=True)
+        await _finish(await self._engine(), Generation(self._id("prepare"), prompt, max_tokens=0))
+
     async def plan(self, sentence: str, name: str = "", correction: Correction | None = None) -> Planned:
         """The plan for a sentence; what cannot be read or does not validate is repaired once.
 
@@ -93,11 +99,13 @@ class Planner:
                 return Planned(Plan(name, (), reply), completed, found, "asked")
             if parsed.chat:
                 return Planned(Plan(name, (), await self._small_talk(sentence)), completed, found, "chat")
-            reply = None if steps else words.declined(sentence, [entry.name for entry in found.entries[:3]])
-            return Planned(Plan(name, steps, reply), completed, found, "" if steps else "declined")
+            if steps:
+                return Planned(Plan(name, steps), completed, found)
+            reply = words.declined(sentence, [entry.name for entry in found.entries[:3]])
+            return Planned(Plan(name, (), reply), completed, found, "declined")
         raise AssertionError("unreachable")
 
-    def checked(self, steps: Sequence[Step], missing: set[tuple[str, str]] = frozenset()) -> tuple[Step, ...]:  # type: ignore[assignment]
+    def checked(self, steps: Sequence[Step], missing: Set[tuple[str, str]] = frozenset()) -> tuple[Step, ...]:
         """The steps with their arguments' types put right; defaults are filled in at the call.
 
         Raises:
@@ -107,7 +115,7 @@ class Planner:
         for step in steps:
             entry = self._table[step.syscall]
             lacking = {p.name: "?" for p in entry.params if (entry.name, p.name) in missing}
-            literal = {n: "x" if isinstance(v, dict) else v for n, v in step.args.items()}
+            literal: dict[str, Json] = {n: "x" if isinstance(v, dict) else v for n, v in step.args.items()}
             typed = entry.validate({**lacking, **_plain_lists(literal)})
             kept = {n: v if isinstance(v, dict) or _has_reference(v) else typed[n] for n, v in step.args.items()}
             right.append(replace(step, args=kept))
@@ -115,18 +123,20 @@ class Planner:
 
     async def _write(self, sentence: str, found: Found, correction: Correction | None) -> Completed:
         engine = await self._engine()
-        blocks = [signature(entry) for entry in found.entries]
-        blocks += [shot(example) for example in reversed(found.examples)]
         tail = sentence.strip()
         if correction is not None:
             was = language.write(correction.plan.steps, self._table) if correction.plan.steps else ""
             tail += f"\n(This went wrong: {was} {correction.error} Write other calls.)"
         grammar = language.grammar(found.entries, sentence)
         request = Generation(
-            self._id("plan"), Prompt(PREFIX, tuple(blocks), tail, chat=True), max_tokens=256, grammar=grammar,
+            self._id("plan"), Prompt(PREFIX, self._blocks(found), tail, chat=True), max_tokens=256, grammar=grammar,
             draft=(self._guess(sentence, found), sentence),
         )
         return await _finish(engine, request)
+
+    def _blocks(self, found: Found) -> tuple[str, ...]:
+        shots = (shot(example) for example in reversed(found.examples))
+        return (*(signature(entry) for entry in found.entries), *shots)
 
     def _guess(self, sentence: str, found: Found) -> str:
         """The nearest example's answer with its values replaced by what looks like a value in the sentence."""

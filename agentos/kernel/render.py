@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import typing
+from collections.abc import Callable
 from typing import Any
 
 from agentos.types.units import Unit, show_bytes, show_seconds
@@ -44,7 +45,7 @@ def _lines(value: Any, language: str) -> list[str]:
     facts: list[tuple[str, str]] = []
     for name, hint, inner in _fields(value):
         label = _label(name, language)
-        if inner is None or inner == "" or inner == ():
+        if inner is None or inner in ("", ()):
             continue
         if dataclasses.is_dataclass(inner):
             lines += [label, *(f"  {line}" for line in _lines(inner, language))]
@@ -62,9 +63,8 @@ def _table(items: list[Any], language: str) -> list[str]:
     shown = [name for name in columns if any(row[name] not in ("", _NOTHING[language]) for row in rows)]
     head = {name: _label(name, language) for name in shown}
     widths = {name: max(_width(row[name]) for row in [head, *rows]) for name in shown}
-    return [
-        "  ".join(row[name] + " " * (widths[name] - _width(row[name])) for name in shown).rstrip() for row in [head, *rows]
-    ]
+    padded = ([row[name] + " " * (widths[name] - _width(row[name])) for name in shown] for row in [head, *rows])
+    return ["  ".join(cells).rstrip() for cells in padded]
 
 
 def _fields(value: Any) -> list[tuple[str, Any, Any]]:
@@ -76,7 +76,7 @@ def _fields(value: Any) -> list[tuple[str, Any, Any]]:
 
 def show(value: Any, hint: Any, language: str = "en") -> str:
     """One value with its unit; `hint` is its annotation."""
-    if value is None or value == [] or value == () or value == {}:
+    if value is None or value in ([], (), {}):
         return _NOTHING[language]
     if isinstance(value, bool):
         return _YES[language][0 if value else 1]
@@ -84,18 +84,23 @@ def show(value: Any, hint: Any, language: str = "en") -> str:
         return ", ".join(show(item, None, language) for item in value)
     if isinstance(value, dict):
         return ", ".join(f"{name}={show(inner, None, language)}" for name, inner in value.items())
-    unit = _unit(hint)
-    if unit == "B":
-        return show_bytes(value)
-    if unit == "s":
-        return show_seconds(value)
-    if unit == "%":
-        return f"{value:.1f}%"
-    if unit == "time":
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
+    if not isinstance(value, int | float):
+        return str(value)
+    return _figure(value, _unit(hint))
+
+
+def _figure(value: float, unit: str | None) -> str:
+    shown: dict[str | None, Callable[[float], str]] = {
+        "B": show_bytes,
+        "s": show_seconds,
+        "%": "{:.1f}%".format,
+        "time": lambda moment: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment)),
+    }
+    if unit in shown:
+        return shown[unit](value)
     if isinstance(value, float):
         return f"{value:.2f}".rstrip("0").rstrip(".")
-    return f"{value:,}" if isinstance(value, int) and unit == "" and value >= 100_000 else str(value)
+    return f"{value:,}" if unit == "" and value >= 100_000 else str(value)
 
 
 def _unit(hint: Any) -> str | None:

@@ -67,7 +67,9 @@ class Index:
 
 
 _JOINTS = re.compile(
-    r"\b(?:and then|then|after that|afterwards|and|also|plus)\b|[,;.!?，；。！？]\s*|然后|接着|之后|同时|顺便|并且|再", re.I
+    r"\b(?:and then|then|after that|afterwards|and|also|plus)\b|[,;.!?，；。！？]\s*"
+    r"|然后|接着|之后|同时|顺便|并且|再",
+    re.I,
 )
 
 

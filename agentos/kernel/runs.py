@@ -103,7 +103,7 @@ class Runs:
         run = "r" + secrets.token_hex(5)
         with self._store.transaction() as db:
             db.execute("insert into runs values (?, ?, 'running', ?, null)", (run, caller.user, self._clock()))
-        given: RunState = {"run": run, "caller": dataclasses.asdict(caller), **state}  # type: ignore[typeddict-item]
+        given: RunState = {"run": run, "caller": dataclasses.asdict(caller), **state}
         if "plan" in given:
             given["plan"] = {**given["plan"], "id": run}
         return self._listen(run, given)
@@ -132,12 +132,12 @@ class Runs:
                 return
             stream = self._graph.astream(given, config, stream_mode=["custom", "updates"], durability="sync")
             async for mode, chunk in stream:
-                if mode == "custom":
+                if isinstance(chunk, Event):
                     tell(chunk)
-                elif isinstance(chunk, dict):
+                elif mode == "updates" and isinstance(chunk, dict):
                     for waiting in chunk.get("__interrupt__", ()):
                         tell(Event("held", dict(waiting.value)))
-            state = (await self._graph.aget_state(config)).values
+            state: RunState = (await self._graph.aget_state(config)).values  # type: ignore[assignment]
             end = _end(state)
             self._mark(run, "waiting" if state.get("held") else "done")
             tell(end)

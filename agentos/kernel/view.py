@@ -60,7 +60,7 @@ class KernelState:
         if topic:
             wanted = topic.strip().lower()
             found = [e for e in entries if wanted in (e.name, e.family)]
-            found = found or [e for e in entries if any(wanted in text.lower() for text in (e.name, e.doc, *e.examples))]
+            found = found or [e for e in entries if any(wanted in t.lower() for t in (e.name, e.doc, *e.examples))]
             if not found:
                 raise unknown("help topic", topic, sorted({entry.family for entry in entries}))
             entries = found

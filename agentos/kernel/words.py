@@ -19,8 +19,10 @@ def language(sentence: str) -> str:
 def declined(sentence: str, nearest: Sequence[str]) -> str:
     """Nothing in the table answers."""
     if language(sentence) == "zh":
-        return f"系统调用表里没有能做这件事的调用，什么都没有执行。最接近的是：{'、'.join(nearest)}。问“你能做什么”可以看全部。"
-    return f"Nothing in the syscall table does that; nothing was run. Nearest: {', '.join(nearest)}. Ask \"what can you do?\" for all."
+        near = "、".join(nearest)
+        return f"系统调用表里没有能做这件事的调用，什么都没有执行。最接近的是：{near}。问“你能做什么”可以看全部。"
+    near = ", ".join(nearest)
+    return f'Nothing in the syscall table does that; nothing was run. Nearest: {near}. Ask "what can you do?" for all.'
 
 
 def asked(sentence: str, missing: Sequence[Missing], table: Registry) -> str:

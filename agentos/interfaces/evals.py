@@ -1,0 +1,104 @@
+"""`agentos eval`: scores a kernel model on sentences, or the rules in force on who may do what."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import sys
+import time
+from argparse import Namespace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agentos.config import Settings, load
+from agentos.errors import UserError
+from agentos.kernel.evaluation import Planned, evaluate, load_suite
+from agentos.kernel.report import Report, Row
+from agentos.policy import permissions
+from agentos.registry import installed
+from agentos.system import planning
+
+
+def main(args: Namespace) -> int:
+    """Runs the suite that `args.suite` names; 0 where the share of right cases reaches `args.min` percent."""
+    settings = load()
+    if args.model:
+        settings = dataclasses.replace(settings, kernel_model=args.model)
+    text = _text(args.suite)
+    if _asks_permissions(text):
+        share, table, data = _permissions(text, args.suite, settings)
+    else:
+        report = asyncio.run(_plans(args.suite, settings))
+        share, table, data = report.total.exact.share, report.table(), report.to_json()
+    print(table)
+    if args.json:
+        Path(args.json).write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    if args.min is not None and 100 * share < args.min:
+        print(f"agentos: {100 * share:.1f}% of the cases are right, under the {args.min}% asked for", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _text(suite: str) -> str:
+    path = Path(suite)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return path.read_text("utf-8")
+    shipped = resources.files("agentos.evals").joinpath(f"{path.stem}.yaml")
+    if not shipped.is_file():
+        raise UserError(f"there is no suite {suite!r}: no such file, and none ships with agentos under that name")
+    return shipped.read_text("utf-8")
+
+
+def _asks_permissions(text: str) -> bool:
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return False
+    return isinstance(data, dict) and "users" in data
+
+
+def _permissions(text: str, name: str, settings: Settings) -> tuple[float, str, dict[str, Any]]:
+    suite = permissions.read_suite(text, name)
+    report = permissions.evaluate(suite, installed(), settings.home / "policies")
+    lines = [f"{name}: {report.right} of {len(report.results)} cases right"]
+    for wrong in report.wrong:
+        case = wrong.case
+        lines.append(
+            f"  {case.user} {case.syscall} {dict(case.args)}: expected {case.expect} by {case.rule}, "
+            f"got {wrong.decision} by {wrong.rule}"
+        )
+    rows = [
+        {"user": one.case.user, "syscall": one.case.syscall, "expected": one.case.expect, "decision": one.decision,
+         "rule": one.rule, "ok": one.ok}
+        for one in report.results
+    ]
+    return report.right / len(report.results), "\n".join(lines), {"suite": name, "right": report.right, "rows": rows}
+
+
+async def _plans(suite_name: str, settings: Settings) -> Report:
+    suite = load_suite(suite_name, installed())
+    async with planning(settings, _tell) as (planner, _engine, table):
+
+        async def plan_one(text: str) -> Planned:
+            started = time.monotonic()
+            made = await planner.plan(text)
+            return Planned(made.plan, time.monotonic() - started, made.completed.passes if made.completed else 0)
+
+        for case in suite.cases:  # once before, so that what is measured is warm
+            await planner.prepare(case.text)
+        count = iter(range(1, len(suite.cases) + 1))
+
+        def shown(_row: Row) -> None:
+            print(f"\r{next(count)}/{len(suite.cases)}", end="", file=sys.stderr, flush=True)
+
+        report = await evaluate(suite, table, plan_one, model=settings.kernel_model, on_row=shown)
+    print("\r", end="", file=sys.stderr)
+    return report
+
+
+async def _tell(message: str, done: float | None = None, total: float | None = None, unit: str = "") -> None:
+    print(f"{message}{f' {100 * done / total:.0f}%' if done and total else ''}", file=sys.stderr)
