@@ -66,13 +66,13 @@ class Repl:
         while not self._left:
             try:
                 line = self._prompt.prompt(self._mark).strip()
+                if line:
+                    self._answer(line)
+                    self._live.refresh()
             except KeyboardInterrupt:
                 continue
             except EOFError:
                 break
-            if line:
-                self._answer(line)
-                self._live.refresh()
         self._out.note(self._say("bye"))
         return 0
 
