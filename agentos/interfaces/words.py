@@ -28,8 +28,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "starting": ("starting", "正在启动"),
     "error": ("error", "错误"),
     "welcome": (
-        "agentos {0}, planning with {1}. Say what you want; /help for more, Ctrl-D to leave.",
-        "agentos {0}，由 {1} 规划。直接说你想做什么；/help 查看帮助，Ctrl-D 退出。",
+        "agentos {0}, planning with {1}.\nSay what you want; /help for more, Ctrl-D to leave.",
+        "agentos {0}，由 {1} 规划。\n直接说你想做什么；/help 查看帮助，Ctrl-D 退出。",
     ),
     "pending": ("{0} call(s) wait for a yes: /approvals", "有 {0} 个调用等待确认：/approvals"),
     "none_pending": ("nothing waits for a yes", "没有等待确认的调用"),

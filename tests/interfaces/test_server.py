@@ -1,14 +1,17 @@
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from agentos.config import load
 from agentos.errors import Failed, UserError
+from agentos.interfaces.http_auth import peer
 from agentos.interfaces.place import answers, check_folder, listening, lock, own_folder
 from agentos.interfaces.server import address
 
@@ -152,6 +155,12 @@ def test_a_dead_socket_is_replaced_and_a_living_one_answers(tmp_path: Path) -> N
         assert answers(path)
         assert mode(path) == 0o600
     assert not path.exists()
+
+
+def test_the_other_side_of_a_socket_is_known_where_the_platform_tells() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        assert peer(one) == (os.getuid() if sys.platform == "linux" else None)
 
 
 def test_a_folder_of_another_account_is_refused(tmp_path: Path) -> None:
