@@ -19,11 +19,15 @@ _INSPECT_MEMORY = 1 << 30
 _INSPECT_SECONDS = 120.0
 
 
+class Refused(Failed):
+    """The file itself is at fault: it is no model that can be read, or is not what it claims to be."""
+
+
 async def inspect(source: Path) -> dict[str, Any]:
     """What a .gguf file or a folder of safetensors holds and what converting it takes.
 
     Raises:
-        Failed: it is refused; the message says why.
+        Refused: it is not a model, or a hostile one; the message says why.
     """
     job = {"do": "inspect", "source": str(source), "out": "", "memory": _INSPECT_MEMORY, "threads": 1}
     return await _run(job, _INSPECT_SECONDS, None, "")
@@ -35,7 +39,8 @@ async def convert(
     """Makes the folder that an engine loads, within the limits that `inspect` came to.
 
     Raises:
-        Failed: it cannot be read as a model, or took more memory or time than its header accounts for.
+        Failed: the disk is full.
+        Refused: it cannot be read as a model, or took more memory or time than its header accounts for.
     """
     memory = facts["memory"] * 5 // 4 + (256 << 20)
     job = {"do": "convert", "source": str(source), "out": str(out), "memory": memory, "threads": threads}
@@ -61,7 +66,7 @@ async def _run(job: dict[str, Any], limit: float, progress: Progress | None, nam
                     await progress(f"converting {name}: {last['progress']}", last.get("done"), last.get("total"))
             code = await process.wait()
     except TimeoutError:
-        raise Failed(f"reading it took longer than {show_seconds(limit)} and was stopped") from None
+        raise Refused(f"reading it took longer than {show_seconds(limit)} and was stopped") from None
     finally:
         if process.returncode is None:
             process.kill()
@@ -70,8 +75,8 @@ async def _run(job: dict[str, Any], limit: float, progress: Progress | None, nam
         return dict(last["result"])
     if last.get("errno"):
         error = full_disk(OSError(last["errno"], last["error"]), Path(job["out"] or job["source"]).parent)
-        raise error if isinstance(error, Failed) else Failed(last["error"])
+        raise error if isinstance(error, Failed) else Refused(last["error"])
     if "error" in last:
-        raise Failed(last["error"])
+        raise Refused(last["error"])
     died = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    raise Failed(f"the process that read it died ({died}); it was given {show_bytes(job['memory'])} of memory")
+    raise Refused(f"the process that read it died ({died}); it was given {show_bytes(job['memory'])} of memory")

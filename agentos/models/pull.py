@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import shutil
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agentos.config import Settings
-from agentos.errors import AgentosError, Failed
+from agentos.errors import Failed
 from agentos.models import child
+from agentos.models.arrivals import Got, checked, kept, local, settle
 from agentos.models.catalog import Entry, Local, Source
-from agentos.models.fetch import WrongHash, client, digest, download, full_disk, room
+from agentos.models.fetch import WrongHash, client, download, full_disk, room
 from agentos.models.locks import held
 from agentos.models.memory import available
 from agentos.models.shelf import MANIFEST, Shelf, Stored, intact, link, read_manifest
@@ -29,16 +28,8 @@ _BEAT = 0.1
 """Seconds between two progress events of a download."""
 
 
-@dataclass(frozen=True)
-class _Got:
-    """Files that came, and how their hash was known."""
-
-    path: Path
-    """A .gguf file, or a folder."""
-    source: str
-    size: int
-    sha256: str
-    pinned: bool
+class _Refused(Exception):
+    """What came is no model, or a hostile one; it is removed and no other source is tried: the hash was right."""
 
 
 class Puller:
@@ -64,6 +55,7 @@ class Puller:
         async def waiting() -> None:
             await progress(f"another process is fetching {entry.name}; waiting for it")
 
+        self._shelf.root.mkdir(parents=True, exist_ok=True)
         async with held(lock, waiting):
             stored = self._shelf.get(entry.name)
             if stored is not None:
@@ -106,6 +98,9 @@ class Puller:
                 stored = await self._convert(entry, got, progress, started)
                 await asyncio.to_thread(shutil.rmtree, staging, True)
                 return stored
+            except _Refused as error:
+                await asyncio.to_thread(shutil.rmtree, staging, True)
+                raise Failed(str(error)) from error
             except (Unreachable, WrongHash) as error:
                 refusals.append(f"{source.label}: {error}")
                 await progress(f"{source.label} does not serve: {error}")
@@ -116,9 +111,13 @@ class Puller:
             "Check the network (proxy, certificates), or give a file or folder: models.pull --source PATH."
         )
 
-    async def _get(self, entry: Entry, source: Source, staging: Path, progress: Progress) -> _Got:
+    async def _get(self, entry: Entry, source: Source, staging: Path, progress: Progress) -> Got:
         if isinstance(source, Local):
-            return await asyncio.to_thread(_local, entry, source)
+            return await asyncio.to_thread(local, entry, source)
+        here = await asyncio.to_thread(kept, entry, staging)
+        if here is not None:
+            await progress(f"the download of {entry.name} is here already")
+            return here
         async with client() as http:
             wanted = await locate(entry, source, http)
             await progress(await asyncio.to_thread(self._needs, entry, staging, wanted))
@@ -135,9 +134,8 @@ class Puller:
             sizes = {file.name: file.size for file in entry.files}
             await asyncio.to_thread(shutil.rmtree, files, True)
             await asyncio.to_thread(assemble, wheels, sizes, files)
-        got = await asyncio.to_thread(_checked, entry, source, files, wanted)
-        for _, path in wheels:
-            path.unlink(missing_ok=True)
+        got = await asyncio.to_thread(checked, entry, source, files, wanted)
+        await asyncio.to_thread(settle, got, staging, [path for _, path in wheels])
         return got
 
     def _needs(self, entry: Entry, staging: Path, wanted: list[Fetch]) -> str:
@@ -162,32 +160,36 @@ class Puller:
         total = show_bytes(fetch + made)
         return f"{entry.name}: {show_bytes(coming)} to fetch{already}, {total} on disk in all; {free} free"
 
-    async def _convert(self, entry: Entry, got: _Got, progress: Progress, started: float) -> Stored:
+    async def _convert(self, entry: Entry, got: Got, progress: Progress, started: float) -> Stored:
+        work: Path | None = None
         try:
             seen = await child.inspect(got.path)
+            self._check_memory(entry, seen["memory"])
             room(self._shelf.root, seen["disk"], entry.name)
-            if seen["memory"] > (free := available()):
-                raise Failed(
-                    f"converting it takes {show_bytes(seen['memory'])} of memory and this machine can give "
-                    f"{show_bytes(free)}"
-                )
             work = self._shelf.begin(entry.name)
-            try:
-                made = await child.convert(got.path, work, seen, progress, entry.name, threads=self._settings.threads)
-                made = {**made, "context": made["context"] or seen["context"],
-                        "seconds": round(time.monotonic() - started, 2)}
-                await progress(f"storing {entry.name}")
-                facts = _facts(entry, got.source, got.size, got.sha256, got.pinned)
-                stored = await asyncio.to_thread(self._shelf.finish, work, {**facts, **made})
-            finally:
-                await asyncio.to_thread(shutil.rmtree, work, True)
+            made = await child.convert(got.path, work, seen, progress, entry.name, threads=self._settings.threads)
+            made = {**made, "context": made["context"] or seen["context"],
+                    "seconds": round(time.monotonic() - started, 2)}
+            await progress(f"storing {entry.name}")
+            facts = _facts(entry, got.source, got.size, got.sha256, got.pinned)
+            stored = await asyncio.to_thread(self._shelf.finish, work, {**facts, **made})
         except OSError as error:
             raise full_disk(error, self._shelf.root) from error
-        except AgentosError as error:
-            raise Failed(f"{entry.name!r} was refused: {error}. Nothing was stored.".replace("..", ".")) from error
+        except child.Refused as error:
+            raise _Refused(f"{entry.name!r} was refused: {error}. Nothing was stored.") from error
+        finally:
+            if work is not None:
+                await asyncio.to_thread(shutil.rmtree, work, True)
         if self._shared is not None and got.pinned:
             await asyncio.to_thread(self._keep, stored)
         return stored
+
+    def _check_memory(self, entry: Entry, need: int) -> None:
+        if need > (free := available()):
+            raise Failed(
+                f"converting {entry.name!r} takes {show_bytes(need)} of memory and this machine can give "
+                f"{show_bytes(free)}; nothing was stored, and the download is kept. Close something and pull again."
+            )
 
     def forget(self, stored: Stored) -> None:
         """Takes a model's converted copy out of the cache where no other home has it: deleting is to free the disk."""
@@ -249,31 +251,3 @@ def _telling(
         return tell
 
     return one
-
-
-def _checked(entry: Entry, source: Source, files: Path, wanted: list[Fetch]) -> _Got:
-    """Holds what came to the pinned hashes, where there are any."""
-    for file in entry.files:
-        path = files / file.name
-        if not path.is_file():
-            raise WrongHash(f"{file.name} did not come")
-        if file.sha256 and (found := digest(path)) != file.sha256:
-            raise WrongHash(f"{file.name}: sha256 {found[:12]}… came, and {file.sha256[:12]}… is pinned")
-    got = _local(entry, Local(files))
-    pinned = bool(entry.files) and all(file.sha256 for file in entry.files)
-    return _Got(got.path, source.label, sum(what.size for what in wanted) or got.size, got.sha256, pinned)
-
-
-def _local(entry: Entry, source: Local) -> _Got:
-    """The files at a path; many files have one hash, made of theirs."""
-    if not source.path.exists():
-        raise Unreachable("there is nothing at that path")
-    paths = [source.path] if source.path.is_file() else sorted(p for p in source.path.iterdir() if p.is_file())
-    weights = [path for path in paths if path.suffix in {".gguf", ".safetensors"}]
-    hashes = [digest(path) for path in weights]
-    joined = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-    pinned = bool(entry.sha256) and joined == entry.sha256
-    if entry.sha256 and not pinned:
-        raise WrongHash(f"sha256 {joined[:12]}… is there, and {entry.sha256[:12]}… is pinned")
-    one = weights[0] if len(weights) == 1 and weights[0].suffix == ".gguf" else source.path
-    return _Got(one, source.label, sum(path.stat().st_size for path in paths), joined, pinned)

@@ -71,7 +71,7 @@ def parse(model: str, source: str) -> Entry:
         file = _named(unquote(urlsplit(address).path))
         where = Url({file: address})
         files = (File(file, 0, pinned[1].lower() if pinned else ""),)
-    elif (path := Path(said).expanduser()).exists():
+    elif said and (path := Path(said).expanduser()).exists():
         where = Local(path.resolve())
     elif hub := re.fullmatch(r"(?:hf:|hub:)?([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", said):
         where = Hub(hub[1], hub[2] or "main")

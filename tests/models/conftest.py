@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ import numpy
 import pytest
 
 from agentos.config import Settings
+from agentos.models.catalog import Entry, File, Local
+from agentos.models.pull import Puller
+from agentos.models.shelf import Shelf
 
 
 class Server:
@@ -44,7 +48,7 @@ class Server:
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._http.server_port}"
-        self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
     def answer(self, request: BaseHTTPRequestHandler, head: bool = False) -> None:
@@ -145,7 +149,7 @@ def write_gguf(path: Path, *, twin_head: bool = True, head: str = "q8") -> None:
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
     letters = list(bytes_to_unicode().values())
-    words = [*letters, *(a + b for a in "abcd" for b in "abcd")][: tokens - 3] + ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    words = [*letters, *(a + b for a in "abcd" for b in "abcd"), "<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     words += [f"<|pad{n}|>" for n in range(tokens - len(words))]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
@@ -199,3 +203,16 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_sha(tiny_gguf: Path) -> str:
     return hashlib.sha256(tiny_gguf.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="session")
+def tiny_stored(tiny_gguf: Path, tiny_sha: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the converted model, as the store keeps it; converted once for all tests."""
+    home = tmp_path_factory.mktemp("converted")
+    settings = Settings(home=home, cache=home / "cache", threads=1)
+    entry = Entry(
+        "tiny", "a tiny one", "MIT", "causal", 100_000, 128, "gguf",
+        (File("model.gguf", tiny_gguf.stat().st_size, tiny_sha),), (Local(tiny_gguf),),
+    )
+    pulled = asyncio.run(Puller(settings, Shelf(settings.models)).pull(entry, Told()))
+    return Path(pulled.path)

@@ -1,0 +1,165 @@
+"""What is in memory, with the scripted engine in real processes and a clock that is told the time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+
+from agentos.engines.host import ChildEngine
+from agentos.errors import Failed, UserError
+from agentos.models.residency import Residency
+from agentos.types import Engine, ModelSpec
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def residency(clock: Clock) -> AsyncIterator[Residency]:
+    made = Residency(clock)
+    yield made
+    await made.close()
+
+
+made: list[Engine] = []
+
+
+def scripted() -> Engine:
+    made.append(ChildEngine("scripted"))
+    return made[-1]
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    made.clear()
+
+
+def spec(name: str = "m", script: str = "[]") -> ModelSpec:
+    return ModelSpec(name, settings={"script": script})
+
+
+def fits() -> None:
+    pass
+
+
+MINUTE = (60.0, "1m")
+
+
+async def test_requests_for_a_model_that_is_loading_join_that_load(residency: Residency) -> None:
+    held = await asyncio.gather(*(residency.load(spec(), scripted, MINUTE, fits) for _ in range(5)))
+    assert len({one.loaded.pid for one in held}) == 1 and len(made) == 1
+
+
+async def test_a_load_goes_on_when_one_of_two_gives_up(residency: Residency) -> None:
+    first = asyncio.create_task(residency.load(spec(), scripted, MINUTE, fits))
+    second = asyncio.create_task(residency.load(spec(), scripted, MINUTE, fits))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).alive and len(made) == 1
+
+
+async def test_a_load_that_nobody_waits_for_leaves_no_process(residency: Residency) -> None:
+    task = asyncio.create_task(residency.load(spec(), scripted, MINUTE, fits))
+    while not made or not psutil.Process().children():  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert residency.get("m") is None and psutil.Process().children() == []
+
+
+async def test_a_load_that_fails_leaves_nothing_and_can_be_tried_again(residency: Residency) -> None:
+    with pytest.raises(Failed):
+        await residency.load(spec(script="{"), scripted, MINUTE, fits)
+    assert residency.all() == {} and psutil.Process().children() == []
+    assert (await residency.load(spec(), scripted, MINUTE, fits)).alive
+
+
+async def test_an_idle_model_leaves_when_its_time_is_up_and_use_starts_it_afresh(
+    residency: Residency, clock: Clock
+) -> None:
+    await residency.load(spec(), scripted, MINUTE, fits)
+    clock.now += 59
+    assert await residency.expire() == []
+    async with residency.use("m"):
+        clock.now += 100
+        assert await residency.expire() == []
+    clock.now += 59
+    assert await residency.expire() == []
+    clock.now += 1
+    assert await residency.expire() == ["m"]
+    assert residency.get("m") is None and psutil.Process().children() == []
+
+
+async def test_forever_and_the_kernels_own_never_leave(residency: Residency, clock: Clock) -> None:
+    await residency.load(spec("a"), scripted, (None, "forever"), fits)
+    await residency.load(spec("b"), scripted, MINUTE, fits)
+    residency.pin("b")
+    clock.now += 10**9
+    assert await residency.expire() == []
+
+
+async def test_the_loop_expires_by_itself(residency: Residency, clock: Clock) -> None:
+    await residency.load(spec(), scripted, MINUTE, fits)
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock.now += seconds
+        await asyncio.sleep(0)
+
+    loop = asyncio.create_task(residency.run(sleep))
+    while residency.get("m") is not None:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    loop.cancel()
+    assert slept[0] == 60
+
+
+async def test_a_model_in_use_is_not_taken_away(residency: Residency) -> None:
+    await residency.load(spec(), scripted, MINUTE, fits)
+    async with residency.use("m"):
+        with pytest.raises(UserError, match="is answering 1 request"):
+            await residency.drop("m")
+    assert await residency.drop("m") is not None
+
+
+async def test_a_dead_engine_is_not_in_memory_and_the_next_load_makes_another(residency: Residency) -> None:
+    held = await residency.load(spec(), scripted, MINUTE, fits)
+    psutil.Process(held.loaded.pid).kill()
+    while held.alive:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    assert residency.get("m") is None and residency.memory == 0
+    again = await residency.load(spec(), scripted, MINUTE, fits)
+    assert again.alive and again.loaded.pid != held.loaded.pid
+
+
+async def test_a_model_that_does_not_fit_is_never_started(residency: Residency) -> None:
+    def full() -> None:
+        raise Failed("no room")
+
+    with pytest.raises(Failed, match="no room"):
+        await residency.load(spec(), scripted, MINUTE, full)
+    assert made == []
+
+
+async def test_close_ends_every_process(residency: Residency) -> None:
+    await residency.load(spec("a"), scripted, (None, "forever"), fits)
+    loading = asyncio.create_task(residency.load(spec("b"), scripted, MINUTE, fits))
+    await asyncio.sleep(0)
+    await residency.close()
+    await asyncio.wait([loading])
+    assert psutil.Process().children() == []

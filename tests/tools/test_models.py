@@ -1,0 +1,41 @@
+"""The seven model syscalls are what the table says, and their examples are clean."""
+
+import re
+
+import pytest
+
+from agentos.registry import installed
+
+TABLE = {
+    "models.list": ("read", {"state": "all"}),
+    "models.show": ("read", {"model": ...}),
+    "models.pull": ("write", {"model": ..., "source": None}),
+    "models.load": ("write", {"model": ..., "engine": "auto", "device": "auto", "keep_alive": "10m"}),
+    "models.unload": ("write", {"model": ...}),
+    "models.generate": ("execute", {"model": ..., "prompt": ..., "max_tokens": 256}),
+    "models.delete": ("destroy", {"model": ...}),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_model_syscall_has_the_effect_and_the_defaults_of_the_table(name: str) -> None:
+    entry = installed()[name]
+    effect, params = TABLE[name]
+    assert entry.effect == effect
+    assert {p.name: ... if p.required else p.default for p in entry.params} == params
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_examples_are_half_chinese_and_copy_names_and_prompts_as_written(name: str) -> None:
+    examples = installed()[name].examples
+    chinese = [said for said in examples if re.search("[一-鿿]", said)]
+    assert 8 <= len(examples) <= 10 and len(chinese) * 2 == len(examples)
+    for said, args in examples.items():
+        for key in {"model", "prompt", "source"} & set(args):
+            assert str(args[key]) in said
+
+
+def test_a_result_gives_later_steps_the_fields_of_the_table() -> None:
+    table = installed()
+    assert "model" in table["models.pull"].fields and "model" in table["models.load"].fields
+    assert "text" in table["models.generate"].fields
