@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -145,7 +146,8 @@ class Client:
                 continue
             break
         try:
-            connection.request(method, path, data, {**self._headers, "accept": accept, "connection": "close"})
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # an early answer ends the sending
+                connection.request(method, path, data, {**self._headers, "accept": accept, "connection": "close"})
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()

@@ -142,6 +142,7 @@ class Api:
 
     async def cancel(self, request: Request) -> Response:
         """Ends a run."""
+        await body(request)
         return JSONResponse({"cancelled": await self.system.cancel(request.path_params["id"], self._who(request))})
 
     async def plan(self, request: Request) -> Response:
@@ -179,6 +180,7 @@ class Api:
 
     async def stop(self, request: Request) -> Response:
         """Ends the system."""
+        await body(request)
         if self.system.ready:
             admin(request, self.system)
         self._stop()
