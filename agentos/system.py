@@ -155,8 +155,8 @@ class System:
         said = self.approvals.answer(approval, caller, answer, reason)  # type: ignore[arg-type]
         if not isinstance(said, Approval):
             self.audit.refused(held.call, caller.user)
-            return self.runs.go_on(held.run, "no", caller.user, reason)
-        return self.runs.go_on(held.run, said.scope, caller.user, reason)
+            return self.runs.go_on(held.run, approval, "no", caller.user, reason)
+        return self.runs.go_on(held.run, approval, said.scope, caller.user, reason)
 
     async def plan(self, text: str, caller: Caller, id: str = "") -> Plan:
         """Plans without running."""

@@ -32,6 +32,7 @@ class ChildEngine:
         """
         self.name = name
         self.loaded: LoadedModel | None = None
+        self.spec: ModelSpec | None = None
         self._log = log
         self._threads = threads
         self._process: asyncio.subprocess.Process | None = None
@@ -51,6 +52,7 @@ class ChildEngine:
             Failed: the model cannot be loaded; no process is left.
         """
         started = time.monotonic()
+        self.spec = spec
         await self._start()
         assert self._process is not None
         try:

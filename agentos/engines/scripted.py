@@ -34,9 +34,9 @@ class Backend:
     def load(self, spec: ModelSpec) -> dict[str, Any]:
         """Reads the script named in `spec.settings["script"]`."""
         script = str(spec.settings.get("script", "[]"))
-        source = Path(script) if len(script) < 1000 and "\n" not in script else None
+        source = Path(script) if script.endswith((".yaml", ".yml")) else None
         try:
-            text = source.read_text("utf-8") if source is not None and source.is_file() else script
+            text = source.read_text("utf-8") if source is not None else script
             self._rules = list(yaml.safe_load(text) or [])
             for rule in self._rules:
                 re.compile(rule["when"])

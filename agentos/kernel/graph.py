@@ -84,12 +84,13 @@ class Nodes:
         return Command(goto=self._after_all(state), update=update)
 
     async def confirm(self, state: RunState) -> Command[Literal["authorize"]]:
-        """Waits, for days if need be, until a person has answered one held call."""
-        step_id, approval = next(iter(state["held"].items()))
-        step = next(step for step in plan_of(state).steps if step.id == step_id)
-        call, entry = self._dispatcher.validated(call_for(state, step))
-        shown = {"step": step_id, "syscall": call.syscall, "args": dict(call.args), "effect": entry.effect}
-        answer = interrupt({"approval": approval, **shown, "reason": entry.doc})
+        """Waits, for days if need be, until a person has answered one of the held calls: whichever they name."""
+        steps = {step.id: step for step in plan_of(state).steps}
+        answer = interrupt([self._shown(state, steps[name], kept) for name, kept in state["held"].items()])
+        approval = answer["approval"]
+        step_id = next((name for name, kept in state["held"].items() if kept == approval), None)
+        if step_id is None:
+            raise UserError(f"this run does not wait for {approval!r}; nothing was run")
         held = {name: kept for name, kept in state["held"].items() if name != step_id}
         if answer["answer"] == "no":
             why = f": {answer['reason']}" if answer.get("reason") else ""
@@ -101,6 +102,14 @@ class Nodes:
         return Command(
             goto="authorize", update={"held": held, "approvals": {**state.get("approvals", {}), step_id: approved}}
         )
+
+    def _shown(self, state: RunState, step: Step, approval: str) -> dict[str, Any]:
+        """Exactly what would run."""
+        call, entry = self._dispatcher.validated(call_for(state, step))
+        decision = self._dispatcher.check(call)
+        reason = decision.reason if isinstance(decision, NeedsPerson) else ""
+        shown = {"approval": approval, "step": step.id, "syscall": call.syscall, "args": dict(call.args)}
+        return {**shown, "effect": entry.effect, "reason": reason}
 
     async def run(self, state: RunState) -> dict[str, Any]:
         """Makes every call that may be made now, side by side."""
@@ -127,7 +136,7 @@ class Nodes:
             await emit(Event("error", failure))
             return failure
         shown = outcome.result if outcome.value is None else outcome.value
-        gave = {"result": outcome.result, "text": render(shown, state.get("language", "en"))}
+        gave: dict[str, Any] = {"result": outcome.result, "text": render(shown, state.get("language", "en"))}
         await emit(Event("result", gave))
         return gave
 
@@ -210,9 +219,9 @@ def saver_on(connection: aiosqlite.Connection) -> BaseCheckpointSaver[Any]:
     return AsyncSqliteSaver(connection)
 
 
-def resume(answer: str, by: str, reason: str) -> Command[Any]:
-    """What goes into a graph that waits for a person."""
-    return Command(resume={"answer": answer, "by": by, "reason": reason})
+def resume(approval: str, answer: str, by: str, reason: str) -> Command[Any]:
+    """What goes into a graph that waits for a person: their answer, and to which held call."""
+    return Command(resume={"approval": approval, "answer": answer, "by": by, "reason": reason})
 
 
 def kind_of(error: AgentosError) -> str:

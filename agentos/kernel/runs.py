@@ -64,9 +64,9 @@ class Runs:
         plan = Plan("", (Step("s1", syscall, dict(args)),))
         return self._begin({"plan": plan.to_json(), "yes": yes, "language": language}, caller)
 
-    def go_on(self, run: str, answer: str, by: str, reason: str) -> AsyncIterator[Event]:
-        """Continues a run that waits, with a person's answer."""
-        return self._listen(run, resume(answer, by, reason))
+    def go_on(self, run: str, approval: str, answer: str, by: str, reason: str) -> AsyncIterator[Event]:
+        """Continues a run that waits, with a person's answer to one of its held calls."""
+        return self._listen(run, resume(approval, answer, by, reason))
 
     async def cancel(self, run: str, caller: Caller) -> bool:
         """Ends a run, its call's work included; False where it is not running.
@@ -127,6 +127,8 @@ class Runs:
         config: Any = {"configurable": {"thread_id": run}, "recursion_limit": 100}
         try:
             self._mark(run, "running")
+            if isinstance(given, dict) and "plan" not in given:
+                tell(Event("progress", {"message": "planning", "done": None, "total": None, "unit": ""}))
             if given is None and not (await self._graph.aget_state(config)).next:
                 self._mark(run, "lost")  # it ended before its first checkpoint: nothing of it ever ran
                 return
@@ -135,8 +137,8 @@ class Runs:
                 if isinstance(chunk, Event):
                     tell(chunk)
                 elif mode == "updates" and isinstance(chunk, dict):
-                    for waiting in chunk.get("__interrupt__", ()):
-                        tell(Event("held", dict(waiting.value)))
+                    for held in (item for waiting in chunk.get("__interrupt__", ()) for item in waiting.value):
+                        tell(Event("held", held))
             state: RunState = (await self._graph.aget_state(config)).values  # type: ignore[assignment]
             end = _end(state)
             self._mark(run, "waiting" if state.get("held") else "done")

@@ -1,0 +1,160 @@
+"""`agentos bench`: what this machine does, in one run, as ratios against named peers and measured limits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from agentos.config import Settings, load
+from agentos.kernel.evaluation import load_suite
+from agentos.policy.monitor import Monitor
+from agentos.registry import Registry, installed
+from agentos.system import planning
+from agentos.types import Call, Caller
+
+PLANS = 60
+"""Sentences planned, every so-manieth of the suite."""
+PLAIN = 12
+"""Sentences given to the plain way, which takes seconds each."""
+
+
+def main(args: Namespace) -> int:
+    """Measures, prints the table, and writes it to `args.json` where given."""
+    settings = load()
+    table = installed()
+    figures: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": _machine(), "versions": _versions()}
+    figures["client_start_ms"] = _client_start()
+    figures["policy_us"] = _policy(table)
+    figures["plans"] = asyncio.run(_plans(settings))
+    figures["plain"] = _plain(settings, table, figures["plans"].pop("path"))
+    _ratios(figures)
+    print(_table(figures))
+    if args.json:
+        Path(args.json).write_text(json.dumps(figures, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    return 0
+
+
+def _machine() -> dict[str, Any]:
+    import psutil
+
+    from agentos.resources.cpu import model
+
+    return {
+        "processor": model(), "cores": os.cpu_count(), "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "system": platform.system(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in ("torch", "transformers", "llguidance", "langgraph", "cedarpy")}
+
+
+def _client_start() -> dict[str, float]:
+    """Milliseconds of `agentos --version` and of an interpreter that does nothing, interleaved."""
+    commands = {"agentos": [sys.executable, "-m", "agentos", "--version"], "python": [sys.executable, "-c", "pass"]}
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(15):
+        for name, command in commands.items():
+            times[name].append(_timed(lambda c=command: subprocess.run(c, stdout=subprocess.DEVNULL, check=True)))  # type: ignore[misc]
+    return {name: round(1000 * statistics.median(spent), 1) for name, spent in times.items()}
+
+
+def _policy(table: Registry) -> dict[str, float]:
+    """Microseconds a decision takes, over every syscall of the table for every role."""
+    monitor = Monitor(table, {"vera": "viewer", "oscar": "operator", "ada": "admin"}.get)  # type: ignore[arg-type]
+    calls = []
+    for entry in table:
+        args = entry.validate({p.name: "x" if p.kind != "int" else 1 for p in entry.params if p.required})
+        for user, role in (("vera", "viewer"), ("oscar", "operator"), ("ada", "admin")):
+            calls.append((Call("c", entry.name, args, Caller(user, role)), entry))  # type: ignore[arg-type]
+    times = [_timed(lambda c=call, e=entry: monitor.decide(c, e)) for _ in range(50) for call, entry in calls]  # type: ignore[misc]
+    return {"median": round(1e6 * statistics.median(times), 1), "p99": round(1e6 * _quantile(times, 0.99), 1)}
+
+
+async def _plans(settings: Settings) -> dict[str, Any]:
+    """From sentence to validated plan, warm."""
+    suite = load_suite("plans", installed())
+    cases = suite.cases[:: max(1, len(suite.cases) // PLANS)]
+    async with planning(settings, _tell) as (planner, engine, _table_):
+        for case in cases:
+            await planner.prepare(case.text)
+            await planner.plan(case.text)
+        seconds, passes = [], []
+        for case in cases:
+            started = time.perf_counter()
+            made = await planner.plan(case.text)
+            seconds.append(time.perf_counter() - started)
+            passes.append(made.completed.passes if made.completed else 0)
+        held: Any = engine
+        path, dtype = str(held.spec.path), str(held.loaded.dtype)
+    return {
+        "count": len(cases), "median_ms": round(1000 * statistics.median(seconds), 1),
+        "p95_ms": round(1000 * _quantile(seconds, 0.95), 1), "passes": statistics.median(passes), "dtype": dtype,
+        "path": path,
+    }
+
+
+def _plain(settings: Settings, table: Registry, path: str) -> dict[str, Any]:
+    """The same model the plain way, and the machine's bandwidth: in a process of their own."""
+    schemas = json.dumps([
+        {"type": "function", "function": {"name": e.name, "description": e.doc, "parameters": e.schema}} for e in table
+    ])
+    suite = load_suite("plans", table)
+    texts = [case.text for case in suite.cases[:: max(1, len(suite.cases) // PLAIN)]]
+    command = [sys.executable, "-m", "agentos.engines.plain", path, str(settings.threads)]
+    given = json.dumps({"tools": json.loads(schemas), "texts": texts})
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"the plain way failed: {done.stderr[-2000:]}")
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def _ratios(figures: dict[str, Any]) -> None:
+    plans, plain = figures["plans"], figures["plain"]
+    plans["of_plain"] = round(plans["median_ms"] / plain["median_ms"], 3)
+    limit = 1000 * plain["weight_bytes"] * plans["passes"] / plain["bytes_per_second"]
+    plans["limit_ms"] = round(limit, 1)
+    plans["of_limit"] = round(plans["median_ms"] / limit, 2)
+
+
+def _table(figures: dict[str, Any]) -> str:
+    plans, plain, client = figures["plans"], figures["plain"], figures["client_start_ms"]
+    machine = figures["machine"]
+    rows = [
+        ("sentence to plan, median", f"{plans['median_ms']} ms", f"{plans['of_plain']} of the plain way"),
+        ("sentence to plan, 95th percentile", f"{plans['p95_ms']} ms", f"{plans['count']} sentences"),
+        ("forward passes a plan, median", f"{plans['passes']:g}", f"weights as {plans['dtype']}"),
+        ("the machine's limit for that", f"{plans['limit_ms']} ms", f"plans take {plans['of_limit']} times it"),
+        ("transformers.generate, all schemas", f"{plain['median_ms']} ms", f"{plain['prompt_tokens']} prompt tokens"),
+        ("client start", f"{client['agentos']} ms", f"bare interpreter: {client['python']} ms"),
+        ("policy decision, median", f"{figures['policy_us']['median']} us", f"p99 {figures['policy_us']['p99']} us"),
+    ]
+    wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    head = f"{figures['date']}, {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
+    return "\n".join([head, *(f"{a:{wide[0]}}  {b:>{wide[1]}}  {c}" for a, b, c in rows)])
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _quantile(times: list[float], share: float) -> float:
+    return sorted(times)[min(len(times) - 1, int(share * len(times)))]
+
+
+async def _tell(message: str, done: float | None = None, total: float | None = None, unit: str = "") -> None:
+    print(message, file=sys.stderr)
