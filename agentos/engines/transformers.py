@@ -256,14 +256,14 @@ class Backend:
         self._passes += 1
         count, start = len(tokens), self._state.length
         ids = torch.tensor([tokens], device=self._device)
-        mask = None
-        if count > 1:
-            mask = torch.ones(count, start + count, dtype=torch.bool, device=self._device).tril(start)[None, None]
-        kinds = set(getattr(self._model.config, "layer_types", None) or ["full_attention"])
+        mask: Any = torch.ones(count, start + count, dtype=torch.bool, device=self._device).tril(start)[None, None]
+        kinds = getattr(self._model.config, "layer_types", None)
+        if kinds:  # a model that can tell kinds of layers apart takes a mask for each
+            mask = dict.fromkeys(kinds, mask if count > 1 else None)
         output = self._model.model(
             input_ids=ids,
             position_ids=torch.arange(start, start + count, device=self._device)[None],
-            attention_mask={kind: mask for kind in kinds},
+            attention_mask=mask,
             past_key_values=self._state.cache,
             use_cache=True,
         )
