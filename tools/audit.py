@@ -3,7 +3,7 @@
 from typing import Literal
 
 from agentos.syscall import syscall
-from agentos.types import AuditRows, Context, Name
+from agentos.types import AuditRows, Context, Name, SyscallName, When
 
 Ruling = Literal["allow", "deny", "confirm"]
 
@@ -28,9 +28,9 @@ Ruling = Literal["allow", "deny", "confirm"]
 async def search(
     ctx: Context,
     user: Name | None = None,
-    syscall: Name | None = None,
+    syscall: SyscallName | None = None,
     decision: Ruling | None = None,
-    since: str | None = None,
+    since: When | None = None,
 ) -> AuditRows:
     """Past calls and decisions, newest first: who called what, when, and how it ended.
 

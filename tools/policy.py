@@ -1,7 +1,7 @@
 """What policy would say, without making the call."""
 
 from agentos.syscall import syscall
-from agentos.types import Context, Explanation, Name
+from agentos.types import Context, Explanation, Name, SyscallName
 
 
 @syscall(
@@ -19,7 +19,7 @@ from agentos.types import Context, Explanation, Name
         "zhang.wei 删得了数据集吗？": {"syscall": "datasets.delete", "user": "zhang.wei"},
     },
 )
-async def explain(ctx: Context, syscall: Name, user: Name | None = None) -> Explanation:
+async def explain(ctx: Context, syscall: SyscallName, user: Name | None = None) -> Explanation:
     """Whether a user may make a call, and the rule that says so; nothing is run.
 
     Args:

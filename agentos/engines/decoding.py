@@ -7,7 +7,7 @@ decoding, 2023).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,9 @@ from agentos.errors import UserError
 
 Forward = Callable[[list[int], int], Tensor]
 """Feeds tokens and gives the hidden states [n, hidden] of the last n of them."""
+
+Choose = Callable[[Tensor, Tensor | None, Tensor | None], int]
+"""Picks a token from a hidden state, among the allowed ones or all, with a leaning towards some."""
 
 DRAFT = 16
 """Most tokens proposed at once."""
@@ -70,6 +73,32 @@ class Grammar:
         return int(self._matcher.validate_tokens(list(tokens)))
 
 
+class Prior:
+    """Weights from elsewhere on how the answer begins: a product of experts with the model's own."""
+
+    def __init__(self, weights: Mapping[str, float], piece: Callable[[int], str]) -> None:
+        """`weights` are logarithms; `piece` gives a token's text."""
+        self._weights = dict(weights)
+        self._piece = piece
+
+    def text(self, answer: list[int]) -> str:
+        """The answer so far."""
+        return "".join(map(self._piece, answer))
+
+    def over(self, text: str, tokens: Tensor) -> Tensor | None:
+        """Log-weights of the tokens that may follow `text`; None once the beginning is written."""
+        open_ = {start: weight for start, weight in self._weights.items() if start.startswith(text) and start != text}
+        if not open_ or len(tokens) > 512:
+            return None
+        floor = min(open_.values())
+        found = []
+        for token in tokens.tolist():
+            said = text + self._piece(token)
+            fitting = [w for start, w in open_.items() if start.startswith(said) or said.startswith(start)]
+            found.append(float(torch.tensor(fitting).logsumexp(0)) if fitting else floor)
+        return torch.tensor(found)
+
+
 @dataclass
 class Draft:
     """Where an answer's next tokens may be copied from."""
@@ -97,13 +126,14 @@ class Draft:
 def decode(
     forward: Forward,
     rewind: Callable[[int], None],
-    choose: Callable[[Tensor, Tensor | None], int],
+    choose: Choose,
     prompt: list[int],
     *,
     grammar: Grammar | None,
     draft: Draft,
     ends: frozenset[int],
     most: int,
+    prior: Prior | None = None,
 ) -> Iterator[int]:
     """The answer's tokens, end tokens left out.
 
@@ -116,6 +146,7 @@ def decode(
         draft: Proposals.
         ends: Tokens that end an answer.
         most: Longest answer, in tokens.
+        prior: Weights on how the answer begins; needs a grammar.
     """
     answer: list[int] = []
     pending = list(prompt)
@@ -135,7 +166,9 @@ def decode(
         hidden = forward(pending + proposed, 1 + len(proposed))
         pending = []
         for index in range(1 + len(proposed)):
-            token = choose(hidden[index], grammar.allowed() if grammar else None)
+            allowed = grammar.allowed() if grammar else None
+            lean = prior.over(prior.text(answer), allowed) if prior and allowed is not None else None
+            token = choose(hidden[index], allowed, lean)
             if grammar:
                 grammar.take(token)
             matched = index < len(proposed) and token == proposed[index]
@@ -151,7 +184,7 @@ def decode(
                 return
 
 
-def sampler(head: Any, temperature: float, seed: int | None) -> Callable[[Tensor, Tensor | None], int]:
+def sampler(head: Any, temperature: float, seed: int | None) -> Choose:
     """Picks the likeliest token, or draws one at a temperature."""
     generator = torch.Generator()
     if seed is not None:
@@ -159,10 +192,12 @@ def sampler(head: Any, temperature: float, seed: int | None) -> Callable[[Tensor
     elif temperature > 0:
         generator.seed()
 
-    def choose(hidden: Tensor, allowed: Tensor | None) -> int:
+    def choose(hidden: Tensor, allowed: Tensor | None, lean: Tensor | None = None) -> int:
         if allowed is not None and len(allowed) == 1:
             return int(allowed[0])
         logits = head.logits(hidden, allowed)
+        if lean is not None:
+            logits = logits + lean.to(logits.device)
         if temperature <= 0:
             best = int(logits.argmax())
         else:

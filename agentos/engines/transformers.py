@@ -16,7 +16,7 @@ from tokenizers.decoders import DecodeStream
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
-from agentos.engines.decoding import Draft, Grammar, decode, sampler
+from agentos.engines.decoding import Draft, Grammar, Prior, decode, sampler
 from agentos.engines.kv import Segments, State, rotary_frequencies
 from agentos.engines.weights import Head, prepare
 from agentos.errors import Failed, UserError
@@ -98,6 +98,7 @@ class Backend:
             self._forward, self._rewind, sampler(self._head, request.temperature, request.seed), pending,
             grammar=grammar, draft=self._draft(request.draft), ends=self._ends,
             most=min(request.max_tokens, self._context - total),
+            prior=Prior(request.prior, self._piece) if request.prior else None,
         )
         for token in steps:
             tokens += 1
@@ -154,6 +155,9 @@ class Backend:
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
         return ids
+
+    def _piece(self, token: int) -> str:
+        return str(self._tokenizer.decode([token]))
 
     def _guidance(self) -> Any:
         if self._guide is None:

@@ -30,7 +30,10 @@ def collect(table: Registry) -> list[Example]:
     """
     found = []
     for entry in table:
+        asks = [param.name for param in entry.params if param.kind == "syscall"]
         for text, args in entry.examples.items():
+            if any(args.get(name) not in table for name in asks if name in args):
+                continue
             found.append(Example(text, write([Step("s1", entry.name, args)], table), frozenset({entry.name})))
     listed = yaml.safe_load(resources.files("agentos.tools").joinpath("examples.yaml").read_text("utf-8"))
     for item in listed:

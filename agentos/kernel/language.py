@@ -171,7 +171,7 @@ def _read_value(reader: _Reader) -> Json:
     return words[text]
 
 
-_WORD = re.compile(r"[A-Za-z0-9_~/.][\w~/.:@+\\-]*", re.ASCII)
+_WORD = re.compile(r"[~.]{0,2}/[^\s,;\"'，。；、“”]+|[A-Za-z0-9_~/.][A-Za-z0-9_~/.:@+\\-]*")
 _EDGES = ".,:;!?/"
 
 
@@ -190,36 +190,51 @@ def chunks(sentence: str) -> list[str]:
     return pieces
 
 
-def grammar(entries: Sequence[Syscall], sentence: str) -> str:
+@dataclass(frozen=True)
+class Spans:
+    """What of a sentence may become a value."""
+
+    pieces: tuple[str, ...]
+    """The sentence, in pieces that free text may begin and end at."""
+    names: tuple[str, ...]
+    """What may be a name."""
+    syscalls: tuple[str, ...]
+    """The table's names."""
+    counted: bool
+    """Whether a number or a duration is said at all."""
+
+
+def grammar(entries: Sequence[Syscall], spans: Spans) -> str:
     """A Lark grammar (llguidance's dialect) of the plans over some syscalls for one sentence.
 
-    Names and free text can only be spans of the sentence, or an earlier step's result: what the
-    person did not write cannot be written.
+    Names and free text can only be what the person wrote, or an earlier step's result. An optional
+    figure can only be given where the sentence has one, and where it has no name only "?" can stand
+    for one.
     """
-    pieces = chunks(sentence)
-    words = json.dumps([_escape(piece) for piece in pieces], ensure_ascii=False)
-    spans = {
-        "NAME": r"/[^ \"\\，。！？、；：“”‘’（）]([^\"\\，。！？；“”]*[^ \"\\，。！？、；：“”‘’（）])?/",
-        "FREE": r'/[^ ]((.|\n)*[^ ])?/',
-    }
-    rules = [f"{name}: SPAN_{name} & {shape}" for name, shape in spans.items()]
-    rules += [f'SPAN_{name}: %regex {{ "substring_chunks": {words} }}' for name in spans]
+    words = json.dumps([_escape(piece) for piece in spans.pieces] or [" "], ensure_ascii=False)
+    rules = [f'FREE: SPAN & /[^ ]((.|\n)*[^ ])?/', f'SPAN: %regex {{ "substring_chunks": {words} }}']
+    if spans.names:
+        rules.append(f"name: {' | '.join(_quote(_escape(name)) for name in spans.names)}")
+    rules.append(f"syscall: {' | '.join(map(_quote, spans.syscalls))}")
     first: list[str] = []
     later: list[str] = []
     for index, entry in enumerate(entries):
         for where, listed in (("first", first), ("later", later)):
-            rules.append(f"{where}_{index}: {_quote(entry.name + '(')} {_args(entry, entries, where == 'later')} \")\"")
-            listed.append(f"{where}_{index}")
+            call = _args(entry, entries, spans, where == "later")
+            if call is not None:
+                rules.append(f"{where}_{index}: {_quote(entry.name + '(')} {call} \")\"")
+                listed.append(f"{where}_{index}")
     rules.append(r'after: " after " STEP (", " STEP)*')
     rules.append("STEP: /s[1-8]/")
     rules.append(f"start: {_quote(NONE)} | {_quote(CHAT)} | ({' | '.join(first)}) more?")
-    rules.append(f'more: ("\\n" ({" | ".join(later)}) after?)+')
+    rules.append(f'more: ("\\n" ({" | ".join(later)}) after?)~1..{MOST_STEPS - 1}')
     return "\n".join(rules)
 
 
-def _args(entry: Syscall, entries: Sequence[Syscall], later: bool) -> str:
+def _args(entry: Syscall, entries: Sequence[Syscall], spans: Spans, later: bool) -> str | None:
     """The arguments in the signature's order, optional ones left out or not."""
-    shapes = [(p.required, f'{_quote(p.name + "=")} {_shape(p, entries, later)}') for p in entry.params]
+    shaped = [(param, _shape(param, entries, spans, later)) for param in entry.params]
+    shapes = [(p.required, f'{_quote(p.name + "=")} {shape}') for p, shape in shaped if shape is not None]
     required = [shape for needed, shape in shapes if needed]
     optional = [shape for needed, shape in shapes if not needed]
     tails = [f'(", " {shape})?' for shape in optional]
@@ -229,7 +244,10 @@ def _args(entry: Syscall, entries: Sequence[Syscall], later: bool) -> str:
     return f"({' | '.join(starts)})?" if starts else ""
 
 
-def _shape(param: Param, entries: Sequence[Syscall], later: bool) -> str:
+def _shape(param: Param, entries: Sequence[Syscall], spans: Spans, later: bool) -> str | None:
+    """What may stand for a parameter; None where nothing in the sentence can."""
+    if param.kind in ("int", "float", "duration", "size") and not param.required and not spans.counted:
+        return None
     shapes = {
         "choice": f'"\\"" ({" | ".join(_quote(choice) for choice in param.choices)}) "\\""',
         "int": "/[0-9]{1,7}/",
@@ -237,16 +255,24 @@ def _shape(param: Param, entries: Sequence[Syscall], later: bool) -> str:
         "bool": '("True" | "False")',
         "duration": r'"\"" (/([0-9]{1,4}[dhms]){1,3}/ | "forever") "\""',
         "private": '"\\"" FREE "\\""',
+        "time": '"\\"" FREE "\\""',
+        "text": '"\\"" FREE "\\""',
+        "syscall": '"\\"" syscall "\\""',
     }
-    one = shapes.get(param.kind, '"\\"" NAME "\\""')
-    fields = {name for entry in entries for name in entry.fields if name == param.name}
+    name = '"\\"" name "\\""' if spans.names else None
+    kinds = [shapes.get(param.kind, name)]
+    fields = {field for entry in entries for field in entry.fields if field == param.name}
     if param.kind == "private":
-        fields |= {name for entry in entries for name in entry.fields if name == "text"}
+        fields |= {field for entry in entries for field in entry.fields if field == "text"}
     if later and fields:
-        one = f"({one} | /s[1-7]/ ({' | '.join(_quote('.' + name) for name in sorted(fields))}))"
-    if param.many:
-        one = f'"[" {one} (", " {one})* "]"'
-    return f'({one} | "?")' if param.required else one
+        kinds.append(f"/s[1-7]/ ({' | '.join(_quote('.' + field) for field in sorted(fields))})")
+    if param.required and not param.many:
+        kinds.append('"?"')
+    kept = [kind for kind in kinds if kind]
+    if not kept:
+        return None
+    one = f"({' | '.join(kept)})"
+    return f'"[" {one} (", " {one})* "]"' if param.many else one
 
 
 def _quote(text: str) -> str:

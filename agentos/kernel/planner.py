@@ -11,6 +11,7 @@ from agentos.errors import UserError
 from agentos.kernel import language, words
 from agentos.kernel.examples import Example
 from agentos.kernel.retrieval import Found, Retrieval
+from agentos.kernel.spans import SpanFinder, without_repeats
 from agentos.registry import Registry
 from agentos.syscall import Syscall
 from agentos.types import Completed, Engine, Generation, Json, Message, Plan, Prompt, Step
@@ -23,6 +24,8 @@ PREFIX = """You are the kernel of agentos. Turn the user's sentence into calls, 
 
 The calls:
 """
+LEANING = 16.0
+"""How much retrieval leans on the choice of syscall: log-odds for a likeness of 1 against one of 0."""
 _SMALL_TALK = (
     "You are agentos, a system that runs models on this machine. Answer small talk in one short friendly sentence, "
     "in the user's language. Never say that you did anything."
@@ -52,26 +55,37 @@ class Planner:
     """Plans with any engine; one that cannot follow a grammar is held to the language by reading it back."""
 
     def __init__(
-        self, table: Registry, examples: Iterable[Example], engine: Callable[[], Awaitable[Engine]]
+        self, table: Registry, examples: Iterable[Example], engine: Callable[[], Awaitable[Engine]],
+        known: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        """`engine` gives the kernel's loaded engine, and waits for it where it is still loading."""
+        """A planner over a table.
+
+        Args:
+            table: The syscalls.
+            examples: Sentences whose plans are known.
+            engine: Gives the kernel's loaded engine, and waits for it where it is still loading.
+            known: Names of things that exist, which a sentence may name in any words.
+        """
         self._table = table
         self._examples = list(examples)
         self._retrieval = Retrieval(table, self._examples)
+        self._spans = SpanFinder(table, self._examples)
+        self._known = known
+        self._prefix = PREFIX + "".join(map(signature, table))
         self._engine = engine
         self._numbers = itertools.count(1)
 
     async def warm(self) -> None:
-        """Has the engine compute the states of the table's blocks while nothing is asked."""
-        blocks = [signature(entry) for entry in self._table] + [shot(example) for example in self._examples]
-        prompt = Prompt(PREFIX, tuple(blocks), "", chat=True)
-        await _finish(await self._engine(), Generation(self._id("warm"), prompt, max_tokens=0))
+        """Has the engine compute the states of every prompt's blocks while nothing is asked."""
+        await self._ahead(tuple(map(shots, self._retrieval.neighbourhoods)))
 
     async def prepare(self, sentence: str) -> None:
         """Has the engine compute the states that a sentence's prompt will be made of."""
-        found = self._retrieval.find(sentence)
-        prompt = Prompt(PREFIX, self._blocks(found), "", chat=True)
-        await _finish(await self._engine(), Generation(self._id("prepare"), prompt, max_tokens=0))
+        await self._ahead((shots(self._retrieval.find(sentence).shots),))
+
+    async def _ahead(self, blocks: tuple[str, ...]) -> None:
+        prompt = Prompt(self._prefix, blocks, "", chat=True)
+        await _finish(await self._engine(), Generation(self._id("ahead"), prompt, max_tokens=0))
 
     async def plan(self, sentence: str, name: str = "", correction: Correction | None = None) -> Planned:
         """The plan for a sentence; what cannot be read or does not validate is repaired once.
@@ -118,38 +132,36 @@ class Planner:
             literal: dict[str, Json] = {n: "x" if isinstance(v, dict) else v for n, v in step.args.items()}
             typed = entry.validate({**lacking, **_plain_lists(literal)})
             kept = {n: v if isinstance(v, dict) or _has_reference(v) else typed[n] for n, v in step.args.items()}
-            right.append(replace(step, args=kept))
+            repeated = without_repeats(kept, [param.name for param in entry.params if param.required])
+            right.append(replace(step, args={n: v for n, v in kept.items() if n not in repeated}))
         return tuple(right)
 
     async def _write(self, sentence: str, found: Found, correction: Correction | None) -> Completed:
-        engine = await self._engine()
         tail = sentence.strip()
         if correction is not None:
             was = language.write(correction.plan.steps, self._table) if correction.plan.steps else ""
             tail += f"\n(This went wrong: {was} {correction.error} Write other calls.)"
-        grammar = language.grammar(found.entries, sentence)
+        spans = self._spans.find(sentence, self._known())
+        weights = {f"{entry.name}(": found.weights.get(entry.name, 0.0) for entry in found.entries}
+        weights |= {answer: found.weights.get(answer, 0.0) for answer in (language.NONE, language.CHAT)}
         request = Generation(
-            self._id("plan"), Prompt(PREFIX, self._blocks(found), tail, chat=True), max_tokens=256, grammar=grammar,
-            draft=(self._guess(sentence, found), sentence),
+            self._id("plan"), Prompt(self._prefix, (shots(found.shots),), tail, chat=True), max_tokens=256,
+            grammar=language.grammar(found.entries, spans),
+            prior={start: LEANING * weight for start, weight in weights.items()},
+            draft=(self._guess(found, spans), sentence),
         )
-        return await _finish(engine, request)
+        return await _finish(await self._engine(), request)
 
-    def _blocks(self, found: Found) -> tuple[str, ...]:
-        shots = (shot(example) for example in reversed(found.examples))
-        return (*(signature(entry) for entry in found.entries), *shots)
-
-    def _guess(self, sentence: str, found: Found) -> str:
-        """The nearest example's answer with its values replaced by what looks like a value in the sentence."""
-        if not found.examples:
+    def _guess(self, found: Found, spans: language.Spans) -> str:
+        """The nearest example's answer with its names replaced by the sentence's."""
+        if found.guess is None:
             return ""
-        example = found.examples[0]
-        values = [p for p in language.chunks(sentence) if re.search(r"[0-9_./-]", p) and re.search(r"\w{2}", p)]
-        copied = iter(values)
+        text, copied = found.guess.text, iter(spans.names)
 
         def swap(match: re.Match[str]) -> str:
-            return f'"{next(copied, match.group(1))}"' if match.group(1) in example.text else match.group()
+            return f'"{next(copied, match.group(1))}"' if match.group(1) in text else match.group()
 
-        return re.sub(r'"([^"\n]+)"', swap, example.answer)
+        return re.sub(r'"([^"\n]+)"', swap, found.guess.answer)
 
     async def _small_talk(self, sentence: str) -> str:
         turns = (Message("system", _SMALL_TALK), Message("user", sentence))
@@ -169,9 +181,9 @@ def signature(entry: Syscall) -> str:
     return f"{entry.name}({', '.join(shown)})  # {entry.doc}\n"
 
 
-def shot(example: Example) -> str:
-    """An example as the model sees it."""
-    return f"\nUser: {example.text}\n{example.answer}\n"
+def shots(examples: Sequence[Example]) -> str:
+    """Examples as the model sees them."""
+    return "".join(f"\nUser: {example.text}\n{example.answer}\n" for example in examples) or "\n"
 
 
 async def _finish(engine: Engine, request: Generation) -> Completed:

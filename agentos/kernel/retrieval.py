@@ -17,12 +17,25 @@ from agentos.registry import Registry
 from agentos.syscall import Syscall
 
 
+ENTRIES = 4
+"""Syscalls that a sentence of one clause is held to; one more for each further clause."""
+SHOTS = 5
+"""Examples shown."""
+CLAUSE, DOCUMENTED = 0.8, 0.5
+"""What a likeness to one clause, or to the documentation, counts against one to an example as a whole."""
+
+
 @dataclass(frozen=True)
 class Found:
     """What fits a sentence, best first."""
 
     entries: tuple[Syscall, ...]
-    examples: tuple[Example, ...]
+    shots: tuple[Example, ...]
+    """The nearest example and its own nearest neighbours, itself last; always the same for one example."""
+    guess: Example | None
+    """The nearest example."""
+    weights: dict[str, float]
+    """How near the nearest example of each syscall is, 0 to 1; `none()` and `chat()` among them."""
 
 
 def features(text: str) -> Counter[str]:
@@ -83,28 +96,39 @@ class Retrieval:
         self._entries = list(table)
         self._said = Index([example.text for example in self._examples])
         self._documented = Index([f"{entry.name.replace('.', ' ')} {entry.doc}" for entry in self._entries])
+        self._around = [self._neighbours(place) for place in range(len(self._examples))]
 
-    def find(self, sentence: str, entries: int = 6, examples: int = 12) -> Found:
+    @property
+    def neighbourhoods(self) -> list[tuple[Example, ...]]:
+        """Every `Found.shots` there can be."""
+        return list(dict.fromkeys(self._around))
+
+    def find(self, sentence: str) -> Found:
         """The syscalls and examples nearest to a sentence, and to each of its clauses."""
         clauses = [part for part in _JOINTS.split(sentence) if part and part.strip()]
         asked = [sentence, *clauses] if len(clauses) > 1 else [sentence]
         near: dict[int, float] = defaultdict(float)
-        calls: dict[str, float] = defaultdict(float)
+        weights: dict[str, float] = defaultdict(float)
         for number, text in enumerate(asked):
-            share = 1.0 if number == 0 else 0.8
+            share = 1.0 if number == 0 else CLAUSE
             for place, score in self._said.rank(text).items():
                 near[place] = max(near[place], share * score)
             for place, score in self._documented.rank(text).items():
                 name = self._entries[place].name
-                calls[name] = max(calls[name], 0.5 * share * score)
+                weights[name] = max(weights[name], DOCUMENTED * share * score)
         for place, score in near.items():
-            for name in self._examples[place].syscalls:
-                calls[name] = max(calls[name], score)
-        best = sorted(calls, key=lambda name: -calls[name])[:entries]
-        if len(best) < entries:
-            best += [entry.name for entry in self._entries if entry.name not in best][: entries - len(best)]
-        shown = set(best)
-        fitting = [place for place in near if self._examples[place].syscalls <= shown]
-        ranked = sorted(fitting, key=lambda place: -near[place])
-        chosen = ranked[: examples]
-        return Found(tuple(self._table[name] for name in best), tuple(self._examples[place] for place in chosen))
+            example = self._examples[place]
+            for name in example.syscalls or {example.answer}:
+                weights[name] = max(weights[name], score)
+        names = [entry.name for entry in self._entries]
+        best = sorted(names, key=lambda name: -weights.get(name, 0.0))[: ENTRIES + len(clauses) - 1]
+        first = max(near, key=lambda place: near[place], default=None)
+        entries = tuple(self._table[name] for name in best)
+        shots = () if first is None else self._around[first]
+        guess = None if first is None else self._examples[first]
+        return Found(entries, shots, guess, dict(weights))
+
+    def _neighbours(self, place: int) -> tuple[Example, ...]:
+        scores = self._said.rank(self._examples[place].text)
+        others = sorted((other for other in scores if other != place), key=lambda other: -scores[other])
+        return tuple(self._examples[other] for other in [*reversed(others[: SHOTS - 1]), place])

@@ -69,6 +69,9 @@ class Generation:
     seed: int | None = None
     grammar: str | None = None
     """A Lark grammar (llguidance's dialect); an engine that cannot follow it says so in `LoadedModel.grammar`."""
+    prior: Mapping[str, float] = field(default_factory=dict)
+    """Log-weights of how the answer may begin, from elsewhere than the model (retrieval, say); multiplied into
+    the model's own probabilities until the beginning is written, where the engine follows a grammar."""
     draft: tuple[str, ...] = ()
     """Texts the answer may copy from, the first a guess at the whole answer; their spans are proposed and
     verified in one pass, which can save passes and cannot change the answer."""

@@ -1,0 +1,102 @@
+"""What of a sentence may become a value: told apart by the language of the table's own examples.
+
+A word that the examples use as ordinary language and never as a value (`load`, `the`, `模型`) is no
+name, so a sentence that has nothing else lacks its argument. What stands in quotes may always be one,
+and so may the names of things that exist.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from agentos.kernel.examples import Example
+from agentos.kernel.language import Spans, chunks
+from agentos.registry import Registry
+
+_QUOTED = re.compile(r"""["'“‘「『`]([^"'”’」』`]{1,200})["'”’」』`]""")
+_HAN = re.compile(r"[\u3400-\u9fff]+")
+_COUNTED = re.compile(
+    r"\d|[一二两三四五六七八九十百半]|永|一直|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|"
+    r"twenty|thirty|forty|fifty|sixty|ninety|hundred|thousand|half|quarter|couple|dozen|an? (?:hour|minute|day|week)|"
+    r"forever|always|indefinitely)\b",
+    re.I,
+)
+_SHAPED = re.compile(r"(?=.*[A-Za-z])(?:.*[0-9_./:-].*)")
+
+
+class SpanFinder:
+    """Finds the spans of a sentence."""
+
+    def __init__(self, table: Registry, examples: Iterable[Example]) -> None:
+        """Learns ordinary language from the examples."""
+        self._syscalls = tuple(entry.name for entry in table)
+        self._known = {*self._syscalls, *(entry.family for entry in table)}
+        self._choices = {choice.lower() for entry in table for param in entry.params for choice in param.choices}
+        self._words: set[str] = set()
+        self._pairs: set[str] = set()
+        values: set[str] = set()
+        for example in examples:
+            said = set(re.findall(r'"((?:[^"\\]|\\.)*)"', example.answer))
+            values |= {value.lower() for value in said}
+            rest = example.text
+            for value in sorted(said, key=len, reverse=True):
+                rest = rest.replace(value, " \x00 ")
+            self._words |= {piece.lower() for piece in chunks(rest) if piece.strip()}
+            for run in _HAN.findall(rest):
+                self._pairs |= {run[i : i + 2] for i in range(len(run) - 1)}
+        self._words -= values
+
+    def find(self, sentence: str, known: Iterable[str] = ()) -> Spans:
+        """The spans of a sentence; `known` are names of things that exist."""
+        pieces = chunks(sentence)
+        names: dict[str, None] = dict.fromkeys(match.strip() for match in _QUOTED.findall(sentence))
+        lowered = sentence.lower()
+        words = {piece.lower() for piece in pieces}
+        names |= dict.fromkeys(_as_written(sentence, name) for name in known if name.lower() in lowered)
+        names |= dict.fromkeys(_as_written(sentence, name) for name in self._known if name in words)
+        for piece in pieces:
+            if _HAN.search(piece) or not re.search(r"\w", piece) or (len(piece) == 1 and not piece.isdigit()):
+                continue
+            if piece.lower() in self._choices:
+                continue
+            if _SHAPED.match(piece) or piece.lower() not in self._words:
+                names[piece] = None
+        for run in _HAN.findall(sentence):
+            names |= dict.fromkeys(self._unusual(run))
+        return Spans(tuple(pieces), tuple(name for name in names if name), self._syscalls, counted(sentence))
+
+    def _unusual(self, run: str) -> list[str]:
+        """The parts of a Chinese run that no example uses as ordinary language, two characters or more."""
+        usual = [False] * len(run)
+        for place in range(len(run) - 1):
+            if run[place : place + 2] in self._pairs:
+                usual[place] = usual[place + 1] = True
+        parts = "".join(" " if plain else char for char, plain in zip(run, usual, strict=True)).split()
+        return [part for part in parts if 2 <= len(part) <= 12]
+
+
+def counted(sentence: str) -> bool:
+    """Whether the sentence says a number or a duration, in figures or words."""
+    return _COUNTED.search(sentence) is not None
+
+
+def _as_written(sentence: str, name: str) -> str:
+    start = sentence.lower().index(name.lower())
+    return sentence[start : start + len(name)]
+
+
+def without_repeats(args: Mapping[str, object], required: Iterable[str]) -> set[str]:
+    """Optional arguments whose value another argument has already: one span fills one argument."""
+    needed = set(required)
+    seen = {repr(args[name]) for name in args if name in needed}
+    dropped = set()
+    for name, value in args.items():
+        if name in needed:
+            continue
+        if isinstance(value, str) and repr(value) in seen:
+            dropped.add(name)
+        seen.add(repr(value))
+    return dropped
+
+
