@@ -1,7 +1,7 @@
 """The kernel itself: how it is, what it can do, and taking back what was deleted."""
 
 from agentos.syscall import syscall
-from agentos.types import Context, Help, KernelStatus, Name, Undone
+from agentos.types import Context, Help, KernelStatus, Name, Topic, Undone
 
 
 @syscall(
@@ -37,7 +37,7 @@ async def status(ctx: Context) -> KernelStatus:
         "教我怎么处理数据集": {"topic": "datasets"},
     },
 )
-async def help_(ctx: Context, topic: Name | None = None) -> Help:
+async def help_(ctx: Context, topic: Topic | None = None) -> Help:
     """What the system can do and how to ask for it: every syscall, or those about a topic.
 
     Args:

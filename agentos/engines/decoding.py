@@ -95,7 +95,7 @@ class Prior:
         for token in tokens.tolist():
             said = text + self._piece(token)
             fitting = [w for start, w in open_.items() if start.startswith(said) or said.startswith(start)]
-            found.append(float(torch.tensor(fitting).logsumexp(0)) if fitting else floor)
+            found.append(max(fitting, default=floor))
         return torch.tensor(found)
 
 

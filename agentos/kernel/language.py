@@ -200,8 +200,14 @@ class Spans:
     """What may be a name."""
     syscalls: tuple[str, ...]
     """The table's names."""
+    topics: tuple[str, ...]
+    """Syscalls and families that are named."""
     counted: bool
     """Whether a number or a duration is said at all."""
+    chosen: Mapping[tuple[str, str], tuple[str, ...]]
+    """For parameters (syscall, name) whose values are said literally: those that are said."""
+    most: int = MOST_STEPS
+    """Most calls that so many clauses can come to."""
 
 
 def grammar(entries: Sequence[Syscall], spans: Spans) -> str:
@@ -220,20 +226,24 @@ def grammar(entries: Sequence[Syscall], spans: Spans) -> str:
     later: list[str] = []
     for index, entry in enumerate(entries):
         for where, listed in (("first", first), ("later", later)):
-            call = _args(entry, entries, spans, where == "later")
+            call = _args(entry, entries, spans, later=where == "later")
             if call is not None:
                 rules.append(f"{where}_{index}: {_quote(entry.name + '(')} {call} \")\"")
                 listed.append(f"{where}_{index}")
     rules.append(r'after: " after " STEP (", " STEP)*')
     rules.append("STEP: /s[1-8]/")
-    rules.append(f"start: {_quote(NONE)} | {_quote(CHAT)} | ({' | '.join(first)}) more?")
-    rules.append(f'more: ("\\n" ({" | ".join(later)}) after?)~1..{MOST_STEPS - 1}')
+    rest = f"({' | '.join(first)})"
+    if spans.most > 1:
+        rest += f' ("\\n" ({" | ".join(later)}) after?)~0..{spans.most - 1}'
+    else:
+        rules = [rule for rule in rules if not rule.startswith(("later_", "after:", "STEP:"))]
+    rules.append(f"start: {_quote(NONE)} | {_quote(CHAT)} | {rest}")
     return "\n".join(rules)
 
 
 def _args(entry: Syscall, entries: Sequence[Syscall], spans: Spans, later: bool) -> str | None:
     """The arguments in the signature's order, optional ones left out or not."""
-    shaped = [(param, _shape(param, entries, spans, later)) for param in entry.params]
+    shaped = [(param, _shape(entry, param, entries, spans, later)) for param in entry.params]
     shapes = [(p.required, f'{_quote(p.name + "=")} {shape}') for p, shape in shaped if shape is not None]
     required = [shape for needed, shape in shapes if needed]
     optional = [shape for needed, shape in shapes if not needed]
@@ -244,12 +254,17 @@ def _args(entry: Syscall, entries: Sequence[Syscall], spans: Spans, later: bool)
     return f"({' | '.join(starts)})?" if starts else ""
 
 
-def _shape(param: Param, entries: Sequence[Syscall], spans: Spans, later: bool) -> str | None:
+def _shape(
+    entry: Syscall, param: Param, entries: Sequence[Syscall], spans: Spans, later: bool
+) -> str | None:
     """What may stand for a parameter; None where nothing in the sentence can."""
     if param.kind in ("int", "float", "duration", "size") and not param.required and not spans.counted:
         return None
+    choices = param.choices if param.required else spans.chosen.get((entry.name, param.name), param.choices)
+    if param.kind == "choice" and not choices:
+        return None
     shapes = {
-        "choice": f'"\\"" ({" | ".join(_quote(choice) for choice in param.choices)}) "\\""',
+        "choice": f'"\\"" ({" | ".join(_quote(choice) for choice in choices)}) "\\""',
         "int": "/[0-9]{1,7}/",
         "float": r"/[0-9]{1,4}(\.[0-9]{1,6})?(e-[0-9]{1,2})?/",
         "bool": '("True" | "False")',
@@ -261,9 +276,10 @@ def _shape(param: Param, entries: Sequence[Syscall], spans: Spans, later: bool) 
     }
     name = '"\\"" name "\\""' if spans.names else None
     kinds = [shapes.get(param.kind, name)]
-    fields = {field for entry in entries for field in entry.fields if field == param.name}
-    if param.kind == "private":
-        fields |= {field for entry in entries for field in entry.fields if field == "text"}
+    if param.kind == "topic":
+        kinds += [f'"\\"" {_quote(topic)} "\\""' for topic in spans.topics]
+    wanted = {param.name, "text"} if param.kind == "private" else {param.name}
+    fields = wanted & {field for other in entries for field in other.fields}
     if later and fields:
         kinds.append(f"/s[1-7]/ ({' | '.join(_quote('.' + field) for field in sorted(fields))})")
     if param.required and not param.many:

@@ -26,6 +26,8 @@ The calls:
 """
 LEANING = 16.0
 """How much retrieval leans on the choice of syscall: log-odds for a likeness of 1 against one of 0."""
+UNLIKE = 0.25
+"""A sentence less like every example than this leans towards `none()`."""
 _SMALL_TALK = (
     "You are agentos, a system that runs models on this machine. Answer small talk in one short friendly sentence, "
     "in the user's language. Never say that you did anything."
@@ -144,6 +146,9 @@ class Planner:
         spans = self._spans.find(sentence, self._known())
         weights = {f"{entry.name}(": found.weights.get(entry.name, 0.0) for entry in found.entries}
         weights |= {answer: found.weights.get(answer, 0.0) for answer in (language.NONE, language.CHAT)}
+        weights[language.NONE] = max(weights[language.NONE], UNLIKE)
+        shown = tuple(weights)
+        weights |= {start: weight for start, weight in found.beginnings.items() if start.startswith(shown)}
         request = Generation(
             self._id("plan"), Prompt(self._prefix, (shots(found.shots),), tail, chat=True), max_tokens=256,
             grammar=language.grammar(found.entries, spans),

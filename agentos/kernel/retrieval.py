@@ -36,6 +36,8 @@ class Found:
     """The nearest example."""
     weights: dict[str, float]
     """How near the nearest example of each syscall is, 0 to 1; `none()` and `chat()` among them."""
+    beginnings: dict[str, float]
+    """The same for how answers begin, up to the first value that is copied from the sentence."""
 
 
 def features(text: str) -> Counter[str]:
@@ -86,6 +88,15 @@ _JOINTS = re.compile(
 )
 
 
+def beginning(example: Example) -> str:
+    """How an example's answer begins, up to the first value that is copied from its sentence."""
+    line = example.answer.split("\n", 1)[0]
+    for match in re.finditer(r'"((?:[^"\\]|\\.)*)"', line):
+        if match.group(1) in example.text:
+            return line[: match.start() + 1]
+    return line
+
+
 class Retrieval:
     """Retrieval over one table."""
 
@@ -96,6 +107,7 @@ class Retrieval:
         self._entries = list(table)
         self._said = Index([example.text for example in self._examples])
         self._documented = Index([f"{entry.name.replace('.', ' ')} {entry.doc}" for entry in self._entries])
+        self._starts = [beginning(example) for example in self._examples]
         self._around = [self._neighbours(place) for place in range(len(self._examples))]
 
     @property
@@ -109,6 +121,7 @@ class Retrieval:
         asked = [sentence, *clauses] if len(clauses) > 1 else [sentence]
         near: dict[int, float] = defaultdict(float)
         weights: dict[str, float] = defaultdict(float)
+        beginnings: dict[str, float] = defaultdict(float)
         for number, text in enumerate(asked):
             share = 1.0 if number == 0 else CLAUSE
             for place, score in self._said.rank(text).items():
@@ -120,13 +133,15 @@ class Retrieval:
             example = self._examples[place]
             for name in example.syscalls or {example.answer}:
                 weights[name] = max(weights[name], score)
+            start = self._starts[place]
+            beginnings[start] = max(beginnings[start], score)
         names = [entry.name for entry in self._entries]
         best = sorted(names, key=lambda name: -weights.get(name, 0.0))[: ENTRIES + len(clauses) - 1]
         first = max(near, key=lambda place: near[place], default=None)
         entries = tuple(self._table[name] for name in best)
         shots = () if first is None else self._around[first]
         guess = None if first is None else self._examples[first]
-        return Found(entries, shots, guess, dict(weights))
+        return Found(entries, shots, guess, dict(weights), dict(beginnings))
 
     def _neighbours(self, place: int) -> tuple[Example, ...]:
         scores = self._said.rank(self._examples[place].text)

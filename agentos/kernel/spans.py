@@ -11,10 +11,18 @@ import re
 from collections.abc import Iterable, Mapping
 
 from agentos.kernel.examples import Example
-from agentos.kernel.language import Spans, chunks
+from agentos.kernel.language import MOST_STEPS, Spans, chunks
 from agentos.registry import Registry
 
 _QUOTED = re.compile(r"""["'“‘「『`]([^"'”’」』`]{1,200})["'”’」』`]""")
+_STEPS = re.compile(
+    r"\b(?:then|after|afterwards|and|also|plus|once|when|while|before|meanwhile)\b|[,;&]|[.!?](?=\s)|[，；。！？、]|"
+    r"然后|接着|之后|以后|同时|顺便|顺带|并且|并|再|和|另外|还有|完了|完成",
+    re.I,
+)
+"""What may stand between two requests."""
+LITERAL = 0.7
+"""Share of a parameter's examples that must say its value as it is."""
 _HAN = re.compile(r"[\u3400-\u9fff]+")
 _COUNTED = re.compile(
     r"\d|[一二两三四五六七八九十百半]|永|一直|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|"
@@ -46,6 +54,7 @@ class SpanFinder:
             for run in _HAN.findall(rest):
                 self._pairs |= {run[i : i + 2] for i in range(len(run) - 1)}
         self._words -= values
+        self._literal = _said_literally(table)
 
     def find(self, sentence: str, known: Iterable[str] = ()) -> Spans:
         """The spans of a sentence; `known` are names of things that exist."""
@@ -54,17 +63,21 @@ class SpanFinder:
         lowered = sentence.lower()
         words = {piece.lower() for piece in pieces}
         names |= dict.fromkeys(_as_written(sentence, name) for name in known if name.lower() in lowered)
-        names |= dict.fromkeys(_as_written(sentence, name) for name in self._known if name in words)
         for piece in pieces:
             if _HAN.search(piece) or not re.search(r"\w", piece) or (len(piece) == 1 and not piece.isdigit()):
                 continue
-            if piece.lower() in self._choices:
+            if piece.lower() in self._choices or piece.lower() in self._known:
                 continue
             if _SHAPED.match(piece) or piece.lower() not in self._words:
                 names[piece] = None
         for run in _HAN.findall(sentence):
             names |= dict.fromkeys(self._unusual(run))
-        return Spans(tuple(pieces), tuple(name for name in names if name), self._syscalls, counted(sentence))
+        topics = tuple(sorted(name for name in self._known if name in words))
+        chosen = {place: tuple(c for c in choices if c.lower() in lowered) for place, choices in self._literal.items()}
+        return Spans(
+            tuple(pieces), tuple(name for name in names if name and name.lower() not in self._known), self._syscalls,
+            topics, counted(sentence), chosen, min(MOST_STEPS, len(_STEPS.findall(sentence)) + 1),
+        )
 
     def _unusual(self, run: str) -> list[str]:
         """The parts of a Chinese run that no example uses as ordinary language, two characters or more."""
@@ -74,6 +87,20 @@ class SpanFinder:
                 usual[place] = usual[place + 1] = True
         parts = "".join(" " if plain else char for char, plain in zip(run, usual, strict=True)).split()
         return [part for part in parts if 2 <= len(part) <= 12]
+
+
+def _said_literally(table: Registry) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Parameters with choices whose value the examples nearly always say as it is (`gpu`), and the choices."""
+    found = {}
+    for entry in table:
+        for param in entry.params:
+            said = [
+                str(args[param.name]).lower() in text.lower()
+                for text, args in entry.examples.items() if param.choices and param.name in args
+            ]
+            if said and sum(said) >= LITERAL * len(said):
+                found[entry.name, param.name] = param.choices
+    return found
 
 
 def counted(sentence: str) -> bool:

@@ -42,7 +42,7 @@ from agentos.types.results import (
     Unloaded,
 )
 from agentos.types.seams import Audit, Context, KernelView, Models, Policy, Resources, Trash
-from agentos.types.units import Bytes, Count, KeepAlive, Name, Percent, Private, Seconds, SyscallName, Timestamp, When
+from agentos.types.units import Bytes, Count, KeepAlive, Name, Percent, Private, Seconds, SyscallName, Timestamp, Topic, When
 
 __all__ = [
     "Allowed", "Approval", "Audit", "AuditRow", "AuditRows", "Bytes", "Call", "Caller", "Completed", "Context",
@@ -50,6 +50,6 @@ __all__ = [
     "Generation", "Gpu", "Help", "HelpEntry", "Json", "KeepAlive", "KernelStatus", "KernelView", "LoadedModel",
     "LoadedReport", "Memory", "Message", "ModelCard", "ModelList", "ModelRow", "ModelSpec", "Models", "Name",
     "NeedsPerson", "Network", "Percent", "Plan", "Policy", "Private", "Process", "Prompt", "Pulled",
-    "ResourceReport", "Resources", "Role", "Scope", "Seconds", "Step", "SyscallName", "Text", "Timestamp", "Token", "Trash",
+    "ResourceReport", "Resources", "Role", "Scope", "Seconds", "Step", "SyscallName", "Text", "Timestamp", "Token", "Topic", "Trash",
     "Undone", "Unloaded", "When",
 ]
