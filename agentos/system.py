@@ -98,7 +98,7 @@ class System:
             self.registry, self.monitor, self.approvals, self.audit, services,
             names={"model": self.models.canonical}, made=owners.made,
         )
-        self.planner = Planner(self.registry, collect(self.registry), self._kernel_engine)
+        self.planner = Planner(self.registry, collect(self.registry), self._kernel_engine, self._known)
         self._checkpoints = await checkpoints(settings.database)
         graph = build(self.planner, dispatcher, self.registry, saver_on(self._checkpoints))
         self.runs = Runs(self.store, graph, self.registry)
@@ -168,6 +168,10 @@ class System:
     async def cancel(self, run: str, caller: Caller) -> bool:
         """Ends a run; False where it is not running."""
         return await self.runs.cancel(run, caller)
+
+    def _known(self) -> list[str]:
+        """Names of things that exist: models and users."""
+        return [*(row.model for row in self.models.listing("all").models), *(user.name for user in self.people.users())]
 
     async def _kernel_engine(self) -> Engine:
         """The kernel's engine, loaded again where its process has died."""

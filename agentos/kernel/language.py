@@ -218,7 +218,7 @@ def grammar(entries: Sequence[Syscall], spans: Spans) -> str:
     for one.
     """
     words = json.dumps([_escape(piece) for piece in spans.pieces] or [" "], ensure_ascii=False)
-    rules = [f'FREE: SPAN & /[^ ]((.|\n)*[^ ])?/', f'SPAN: %regex {{ "substring_chunks": {words} }}']
+    rules = ['FREE: SPAN & /[^ ]((.|\n)*[^ ])?/', f'SPAN: %regex {{ "substring_chunks": {words} }}']
     if spans.names:
         rules.append(f"name: {' | '.join(_quote(_escape(name)) for name in spans.names)}")
     rules.append(f"syscall: {' | '.join(map(_quote, spans.syscalls))}")

@@ -16,10 +16,9 @@ from agentos.kernel.examples import Example
 from agentos.registry import Registry
 from agentos.syscall import Syscall
 
-
 ENTRIES = 4
 """Syscalls that a sentence of one clause is held to; one more for each further clause."""
-SHOTS = 5
+SHOTS = 6
 """Examples shown."""
 CLAUSE, DOCUMENTED = 0.8, 0.5
 """What a likeness to one clause, or to the documentation, counts against one to an example as a whole."""
@@ -53,6 +52,13 @@ def features(text: str) -> Counter[str]:
         found.update(run)
         found.update(run[i : i + 2] for i in range(len(run) - 1))
     return found
+
+
+_NAMED = re.compile(
+    r"""(?<!\w)(?=[\w./:@-]*[A-Za-z])(?=[\w./:@-]*[0-9_./:-])[A-Za-z0-9~/.][\w./:@-]*\w|["“「『`][^"”」』`]+["”」』`]""",
+    re.ASCII,
+)
+"""What is a name by its shape (`qwen2.5-0.5b`, `/data/x.gguf`), or stands in quotes."""
 
 
 class Index:
@@ -105,7 +111,9 @@ class Retrieval:
         self._table = table
         self._examples = list(examples)
         self._entries = list(table)
-        self._said = Index([example.text for example in self._examples])
+        self._choices = {choice for entry in self._entries for param in entry.params for choice in param.choices}
+        self._plain = [self._without_values(example) for example in self._examples]
+        self._said = Index(self._plain)
         self._documented = Index([f"{entry.name.replace('.', ' ')} {entry.doc}" for entry in self._entries])
         self._starts = [beginning(example) for example in self._examples]
         self._around = [self._neighbours(place) for place in range(len(self._examples))]
@@ -117,8 +125,10 @@ class Retrieval:
 
     def find(self, sentence: str) -> Found:
         """The syscalls and examples nearest to a sentence, and to each of its clauses."""
-        clauses = [part for part in _JOINTS.split(sentence) if part and part.strip()]
-        asked = [sentence, *clauses] if len(clauses) > 1 else [sentence]
+        plain = _NAMED.sub(" ", sentence)
+        clauses = [part for part in _JOINTS.split(plain) if part and part.strip()]
+        asked = [plain, *clauses] if len(clauses) > 1 else [plain]
+        whole = self._said.rank(plain)
         near: dict[int, float] = defaultdict(float)
         weights: dict[str, float] = defaultdict(float)
         beginnings: dict[str, float] = defaultdict(float)
@@ -137,13 +147,21 @@ class Retrieval:
             beginnings[start] = max(beginnings[start], score)
         names = [entry.name for entry in self._entries]
         best = sorted(names, key=lambda name: -weights.get(name, 0.0))[: ENTRIES + len(clauses) - 1]
-        first = max(near, key=lambda place: near[place], default=None)
+        first = max(whole, key=lambda place: whole[place], default=None)
         entries = tuple(self._table[name] for name in best)
         shots = () if first is None else self._around[first]
         guess = None if first is None else self._examples[first]
         return Found(entries, shots, guess, dict(weights), dict(beginnings))
 
+    def _without_values(self, example: Example) -> str:
+        """An example's sentence less its names and texts, which say nothing of what is asked."""
+        text = _NAMED.sub(" ", example.text)
+        for value in re.findall(r'"((?:[^"\\]|\\.)*)"', example.answer):
+            if value not in self._choices:
+                text = text.replace(value, " ")
+        return text
+
     def _neighbours(self, place: int) -> tuple[Example, ...]:
-        scores = self._said.rank(self._examples[place].text)
+        scores = self._said.rank(self._plain[place])
         others = sorted((other for other in scores if other != place), key=lambda other: -scores[other])
         return tuple(self._examples[other] for other in [*reversed(others[: SHOTS - 1]), place])
