@@ -28,7 +28,9 @@ class Param:
     doc: str
     choices: tuple[str, ...] = ()
     """The values it may take, where they are few."""
-    kind: Literal["name", "private", "syscall", "topic", "duration", "size", "time", "choice", "int", "float", "bool", "text"] = "text"
+    kind: Literal[
+        "name", "private", "syscall", "topic", "duration", "size", "time", "choice", "int", "float", "bool", "text"
+    ] = "text"
     many: bool = False
     """Whether it takes a list."""
 
