@@ -20,6 +20,8 @@ ENTRIES = 4
 """Syscalls that a sentence of one clause is held to; one more for each further clause."""
 SHOTS = 6
 """Examples shown."""
+CLOSE = 3
+"""How many of a group's examples, the nearest ones, share it."""
 CLAUSE, DOCUMENTED = 0.8, 0.5
 """What a likeness to one clause, or to the documentation, counts against one to an example as a whole."""
 
@@ -116,7 +118,7 @@ class Retrieval:
         self._said = Index(self._plain)
         self._documented = Index([f"{entry.name.replace('.', ' ')} {entry.doc}" for entry in self._entries])
         self._starts = [beginning(example) for example in self._examples]
-        self._around = [self._neighbours(place) for place in range(len(self._examples))]
+        self._around = self._neighbourhoods()
 
     @property
     def neighbourhoods(self) -> list[tuple[Example, ...]]:
@@ -161,7 +163,16 @@ class Retrieval:
                 text = text.replace(value, " ")
         return text
 
-    def _neighbours(self, place: int) -> tuple[Example, ...]:
-        scores = self._said.rank(self._plain[place])
-        others = sorted((other for other in scores if other != place), key=lambda other: -scores[other])
-        return tuple(self._examples[other] for other in [*reversed(others[: SHOTS - 1]), place])
+    def _neighbourhoods(self) -> list[tuple[Example, ...]]:
+        """For each example, the group that is shown where it is the nearest; close neighbours share one."""
+        groups: list[list[int]] = []
+        around = []
+        for place, plain in enumerate(self._plain):
+            group = next((group for group in groups if place in group[-CLOSE:]), None)
+            if group is None:
+                scores = self._said.rank(plain)
+                others = sorted((other for other in scores if other != place), key=lambda other: -scores[other])
+                group = [*reversed(others[: SHOTS - 1]), place]
+                groups.append(group)
+            around.append(tuple(self._examples[member] for member in group))
+        return around

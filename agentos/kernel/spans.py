@@ -21,6 +21,8 @@ _STEPS = re.compile(
     re.I,
 )
 """What may stand between two requests."""
+LONGEST = 4
+"""Most characters of a Chinese name that stands without quotes."""
 LITERAL = 0.7
 """Share of a parameter's examples that must say its value as it is."""
 _HAN = re.compile(r"[\u3400-\u9fff]+")
@@ -86,7 +88,7 @@ class SpanFinder:
             if run[place : place + 2] in self._pairs:
                 usual[place] = usual[place + 1] = True
         parts = "".join(" " if plain else char for char, plain in zip(run, usual, strict=True)).split()
-        return [part for part in parts if 2 <= len(part) <= 12]
+        return [part for part in parts if 2 <= len(part) <= LONGEST]
 
 
 def _said_literally(table: Registry) -> dict[tuple[str, str], tuple[str, ...]]:
