@@ -61,12 +61,17 @@ def _versions() -> dict[str, str]:
 
 
 def _client_start() -> dict[str, float]:
-    """Milliseconds of `agentos --version` and of an interpreter that does nothing, interleaved."""
-    commands = {"agentos": [sys.executable, "-m", "agentos", "--version"], "python": [sys.executable, "-c", "pass"]}
+    """Milliseconds of a whole client command, of importing the prompt, and of a bare interpreter, interleaved."""
+    commands = {
+        "status": [sys.executable, "-m", "agentos", "status"],
+        "prompt": [sys.executable, "-c", "import agentos.interfaces.repl"],
+        "prompt_toolkit": [sys.executable, "-c", "import prompt_toolkit"],
+        "python": [sys.executable, "-c", "pass"],
+    }
     times: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(15):
         for name, command in commands.items():
-            times[name].append(_timed(lambda c=command: subprocess.run(c, stdout=subprocess.DEVNULL, check=True)))  # type: ignore[misc]
+            times[name].append(_timed(lambda c=command: subprocess.run(c, capture_output=True, check=False)))  # type: ignore[misc]
     return {name: round(1000 * statistics.median(spent), 1) for name, spent in times.items()}
 
 
@@ -138,7 +143,8 @@ def _table(figures: dict[str, Any]) -> str:
         ("forward passes a plan, median", f"{plans['passes']:g}", f"weights as {plans['dtype']}"),
         ("the machine's limit for that", f"{plans['limit_ms']} ms", f"plans take {plans['of_limit']} times it"),
         ("transformers.generate, all schemas", f"{plain['median_ms']} ms", f"{plain['prompt_tokens']} prompt tokens"),
-        ("client start", f"{client['agentos']} ms", f"bare interpreter: {client['python']} ms"),
+        ("client start (agentos status)", f"{client['status']} ms", f"bare interpreter: {client['python']} ms"),
+        ("prompt start", f"{client['prompt']} ms", f"prompt_toolkit alone: {client['prompt_toolkit']} ms"),
         ("policy decision, median", f"{figures['policy_us']['median']} us", f"p99 {figures['policy_us']['p99']} us"),
     ]
     wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
