@@ -106,7 +106,7 @@ class System:
         self.ready, self.boot = True, "ready"
         self._spawn(self._purge())
         self._spawn(self.planner.warm())
-        await self.runs.recover()
+        await self.runs.recover(self.approvals.answered)
 
     async def stop(self) -> None:
         """Ends runs (they go on at the next start) and engines, and closes what is open."""
@@ -167,7 +167,12 @@ class System:
 
     async def cancel(self, run: str, caller: Caller) -> bool:
         """Ends a run; False where it is not running."""
-        return await self.runs.cancel(run, caller)
+        ended = await self.runs.cancel(run, caller)
+        for held in self.approvals.pending() if ended else ():
+            if held.run == run:
+                self.approvals.settle(held.id, "no", caller.user, "its run was cancelled")
+                self.audit.refused(held.call, caller.user)
+        return ended
 
     def _known(self) -> list[str]:
         """Names of things that exist: models and users."""

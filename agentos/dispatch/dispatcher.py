@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from agentos.dispatch.context import CallContext, Emit, Services
 from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed
@@ -32,6 +32,10 @@ class Standing(Protocol):
 
     def hold(self, call: Call, effect: Effect, reason: str, run: str) -> str:
         """Keeps a call until a person answers; gives its id."""
+        ...
+
+    def settle(self, approval: str, answer: Literal["once", "no"], by: str, reason: str) -> None:
+        """Closes a held call that no person has to answer any more."""
         ...
 
 
@@ -140,6 +144,11 @@ class Dispatcher:
         call, entry = self.validated(call)
         self._trail.decided(call, decision)
         return self._standing.hold(call, entry.effect, decision.reason, run)
+
+    def release(self, approval: str, decision: Decision | None) -> None:
+        """Closes a held call that the rules decide by now, a standing yes among them, or that no longer validates."""
+        answer: Literal["once", "no"] = "once" if isinstance(decision, Allowed) else "no"
+        self._standing.settle(approval, answer, "policy", decision.rule if decision else "it no longer validates")
 
     async def run(self, call: Call, approval: Approval | None, emit: Emit) -> Outcome:
         """Makes the call, at most once: a call of an id that was made already gives what it gave then.

@@ -25,8 +25,9 @@ from agentos.kernel import words
 from agentos.kernel.planner import Correction, Planner
 from agentos.kernel.render import render
 from agentos.kernel.state import RunState, call_for, caller_of, plan_of, ready, without_followers
+from agentos.policy.approvals import CONFIRMS
 from agentos.registry import Registry
-from agentos.types import Approval, Denied, Event, Json, NeedsPerson, Plan, Step
+from agentos.types import Approval, Decision, Denied, Event, Json, NeedsPerson, Plan, Step
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 Next = Literal["confirm", "run", "repair", "respond"]
@@ -60,16 +61,17 @@ class Nodes:
             if step.id in approvals:
                 free.append(step)
                 continue
-            try:
-                call = call_for(state, step)
-                decision = self._dispatcher.check(call)
-            except AgentosError:
+            decision = self._decision(state, step)
+            if step.id in held and not isinstance(decision, NeedsPerson):
+                self._dispatcher.release(held.pop(step.id), decision)
+            if decision is None:
                 free.append(step)
                 continue
-            if isinstance(decision, NeedsPerson) and state.get("yes"):
+            if isinstance(decision, NeedsPerson) and state.get("yes") and caller_of(state).role in CONFIRMS:
                 approvals[step.id] = {"by": caller_of(state).user, "scope": "once", "id": "--yes"}
                 free.append(step)
             elif isinstance(decision, NeedsPerson):
+                call = call_for(state, step)
                 held[step.id] = held.get(step.id) or self._dispatcher.hold(call, decision, state["run"])
             else:
                 free.append(step)
@@ -82,6 +84,13 @@ class Nodes:
         if held:
             return Command(goto="confirm", update=update)
         return Command(goto=self._after_all(state), update=update)
+
+    def _decision(self, state: RunState, step: Step) -> Decision | None:
+        """What policy says; None where the step does not validate, which running it will tell."""
+        try:
+            return self._dispatcher.check(call_for(state, step))
+        except AgentosError:
+            return None
 
     async def confirm(self, state: RunState) -> Command[Literal["authorize"]]:
         """Waits, for days if need be, until a person has answered one of the held calls: whichever they name."""

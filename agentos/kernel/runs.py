@@ -14,9 +14,10 @@ from agentos.errors import AgentosError, NotFound, UserError
 from agentos.kernel import words
 from agentos.kernel.graph import Graph, resume
 from agentos.kernel.state import RunState
+from agentos.policy.approvals import Refused
 from agentos.registry import Registry
 from agentos.store import Store
-from agentos.types import Caller, Event, Json, Plan, Step
+from agentos.types import Approval, Caller, Event, Json, Plan, Step
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Runs:
         self._graph = graph
         self._table = table
         self._clock = clock
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, list[asyncio.Task[None]]] = {}
         store.connection.executescript(_TABLE)
 
     def sentence(self, text: str, caller: Caller) -> AsyncIterator[Event]:
@@ -77,23 +78,36 @@ class Runs:
         row = self._store.connection.execute("select user, state from runs where id = ?", (run,)).fetchone()
         if row is None or (row[0] != caller.user and caller.role != "admin"):
             raise NotFound(f"there is no run {run!r}")
-        task = self._tasks.get(run)
-        if task is None:
+        tasks = list(self._tasks.get(run, ()))
+        if not tasks:
             return False
-        task.cancel()
-        await asyncio.wait([task])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         return True
 
-    async def recover(self) -> list[str]:
-        """At boot: goes on with every run that was cut off while it ran; gives their ids."""
-        rows = self._store.connection.execute("select id from runs where state = 'running' order by started").fetchall()
-        for (run,) in rows:
-            self._drive(run, None)
-        return [run for (run,) in rows]
+    async def recover(self, answered: Callable[[str], Approval | Refused | None] = lambda approval: None) -> list[str]:
+        """At boot: goes on with every run that was cut off while it ran, or before it took an answer in; their ids.
+
+        Args:
+            answered: What a person said to a held call; None while it waits.
+        """
+        listed = "select id, state from runs where state in ('running', 'waiting') order by started"
+        rows = self._store.connection.execute(listed).fetchall()
+        for run, state in rows:
+            if state == "running":
+                self._drive(run, None)
+            kept: RunState = (await self._graph.aget_state(_config(run))).values  # type: ignore[assignment]
+            for approval in kept.get("held", {}).values():
+                said = answered(approval)
+                if said is not None:
+                    word, why = (said.scope, "") if isinstance(said, Approval) else ("no", said.reason)
+                    self._drive(run, resume(approval, word, said.by, why))
+        return [run for run, state in rows if run in self._tasks]
 
     async def close(self) -> None:
         """Stops what runs, so that the next start goes on with it."""
-        tasks = list(self._tasks.values())
+        tasks = [task for several in self._tasks.values() for task in several]
         for task in tasks:
             task.cancel("closing")
         if tasks:
@@ -115,17 +129,40 @@ class Runs:
 
     def _drive(self, run: str, given: Any) -> asyncio.Queue[Event | None]:
         events: asyncio.Queue[Event | None] = asyncio.Queue()
-        task = asyncio.create_task(self._work(run, given, events))
-        self._tasks[run] = task
-        task.add_done_callback(lambda _task: self._tasks.pop(run, None))
+        before = list(self._tasks.get(run, ()))
+        task = asyncio.create_task(self._in_turn(before, run, given, events))
+        self._tasks.setdefault(run, []).append(task)
+        task.add_done_callback(lambda done: self._forget(run, done))
         return events
+
+    def _forget(self, run: str, task: asyncio.Task[None]) -> None:
+        self._tasks[run].remove(task)
+        if not self._tasks[run]:
+            del self._tasks[run]
+
+    async def _in_turn(
+        self, before: list[asyncio.Task[None]], run: str, given: Any, events: asyncio.Queue[Event | None]
+    ) -> None:
+        """Works once what is under way on this run has come to its end: an answer may come while another one runs."""
+        try:
+            if before:
+                await asyncio.wait(before)
+        except asyncio.CancelledError:
+            events.put_nowait(None)
+            raise
+        await self._work(run, given, events)
 
     async def _work(self, run: str, given: Any, events: asyncio.Queue[Event | None]) -> None:
         def tell(event: Event) -> None:
             events.put_nowait(Event(event.kind, {"run": run, **event.data}))
 
-        config: Any = {"configurable": {"thread_id": run}, "recursion_limit": 100}
+        config = _config(run)
         try:
+            answers = given is not None and not isinstance(given, dict)
+            if answers and "confirm" not in (await self._graph.aget_state(config)).next:
+                tell(Event("error", {"message": f"run {run!r} waits for no answer; nothing was run", "kind": "user"}))
+                tell(Event("end", {"ok": False, "exit_code": 2, "results": {}, "waiting": []}))
+                return
             self._mark(run, "running")
             if isinstance(given, dict) and "plan" not in given:
                 tell(Event("progress", {"message": "planning", "done": None, "total": None, "unit": ""}))
@@ -164,6 +201,10 @@ class Runs:
         with self._store.transaction() as db:
             ended = None if state in ("running", "waiting") else self._clock()
             db.execute("update runs set state = ?, ended = ? where id = ?", (state, ended, run))
+
+
+def _config(run: str) -> Any:
+    return {"configurable": {"thread_id": run}, "recursion_limit": 100}
 
 
 def _end(state: RunState) -> Event:

@@ -173,6 +173,17 @@ class Approvals:
         assert said is not None
         return said
 
+    def settle(self, approval: str, answer: Literal["once", "no"], by: str, reason: str) -> None:
+        """Closes a held call that no person has to answer any more: a rule has, or its run has ended."""
+        with self._store.transaction() as db:
+            held = self.held(approval)
+            kept = audited_args(entry_of(self._registry, held.syscall), held.arguments)
+            db.execute(
+                "update approvals set answer = ?, answered_by = ?, answer_reason = ?, answered = ?, arguments = ?"
+                " where id = ? and answer = ''",
+                (answer, by, reason, self._clock(), json.dumps(kept, ensure_ascii=False), approval),
+            )
+
     def covers(self, call: Call) -> Approval | None:
         """The standing yes that holds for a call, if there is one; what destroys needs one for the same arguments."""
         effect = self._registry[call.syscall].effect
