@@ -1,0 +1,103 @@
+"""Parts that several tests share: tiny real models, and the one loaded default model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from agentos import config
+from agentos.types import Engine
+
+CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of a qwen2-style and a llama-style model with random weights that write printable text without end."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+    tokenizer = _tokenizer()
+    vocabulary = len(tokenizer)
+    size: dict[str, Any] = {
+        "vocab_size": vocabulary, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 100_000,
+        "initializer_range": 0.3, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None, "pad_token_id": None,
+    }
+    mute = [token for token in range(vocabulary) if not _printable(tokenizer.decode([token]))]
+    folders = {}
+    for name, model_class, settings in (
+        ("qwen2", Qwen2ForCausalLM, Qwen2Config(**size, tie_word_embeddings=True)),
+        ("llama", LlamaForCausalLM, LlamaConfig(**size, tie_word_embeddings=False)),
+    ):
+        torch.manual_seed(7)
+        model: Any = model_class(settings)
+        with torch.no_grad():
+            model.get_output_embeddings().weight[mute] = 0
+        folders[name] = tmp_path_factory.mktemp(name)
+        model.bfloat16().save_pretrained(folders[name])
+        tokenizer.save_pretrained(folders[name])
+    return folders
+
+
+def _tokenizer() -> Any:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    corpus = Path(config.__file__).read_text("utf-8").splitlines()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    inner.train_from_iterator(corpus, trainer)
+    tokenizer: Any = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|im_end|>")
+    tokenizer.chat_template = CHAT
+    return tokenizer
+
+
+def _printable(text: str) -> bool:
+    return text.isascii() and text.isprintable() and text not in SPECIAL
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> config.Settings:
+    """Settings of a fresh installation that shares what was downloaded, where AGENTOS_CACHE says that it may."""
+    folder = tmp_path_factory.mktemp("home")
+    fresh = config.load({"AGENTOS_HOME": str(folder)})
+    cache = os.environ.get("AGENTOS_CACHE")
+    return replace(fresh, cache=Path(cache).absolute()) if cache else fresh
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def kernel_engine(home: config.Settings) -> AsyncIterator[Engine]:
+    """The default kernel model, pulled and loaded once; tests that use it run with `loop_scope="session"`."""
+    from agentos.engines.make import maker
+    from agentos.models.service import ModelService
+    from agentos.policy.trash import TrashCan
+    from agentos.store import Store
+
+    store = Store(home.database)
+    service = ModelService(home, store, maker(home), TrashCan(store, home))
+    try:
+        yield await service.acquire(home.kernel_model)
+    finally:
+        await service.close()
+
+
+@pytest.fixture(params=["qwen2", "llama"])
+def tiny(request: pytest.FixtureRequest, tiny_models: dict[str, Path]) -> Iterator[Path]:
+    """Each tiny model's folder."""
+    yield tiny_models[request.param]
