@@ -48,9 +48,9 @@ class Grammar:
         """Whether nothing more may come."""
         return bool(self._matcher.is_stopped())
 
-    def forced(self) -> list[int]:
-        """Takes in and gives the tokens that must come next."""
-        tokens: list[int] = [] if self.finished else self._matcher.compute_ff_tokens()
+    def forced(self, most: int) -> list[int]:
+        """Takes in and gives the tokens that must come next, so many at most."""
+        tokens: list[int] = [] if self.finished else self._matcher.compute_ff_tokens()[:most]
         if tokens:
             self._matcher.consume_tokens(tokens)
         return tokens
@@ -151,14 +151,14 @@ def decode(
     answer: list[int] = []
     pending = list(prompt)
     while len(answer) < most:
-        forced = grammar.forced() if grammar else []
+        forced = grammar.forced(most - len(answer)) if grammar else []
         for token in forced:
             if token in ends:
                 return
             answer.append(token)
             pending.append(token)
             yield token
-        if grammar and grammar.finished:
+        if len(answer) >= most or (grammar and grammar.finished):
             return
         proposed = draft.propose(answer, DRAFT)
         if grammar:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from agentos.engines import wire
 from agentos.errors import AgentosError, Failed, Retry, UserError
@@ -37,6 +37,8 @@ class ChildEngine:
         self._threads = threads
         self._process: asyncio.subprocess.Process | None = None
         self._waiting: dict[str, asyncio.Queue[wire.Line]] = {}
+        self._asked: set[str] = set()
+        self._numbers = itertools.count(1)
         self._reader: asyncio.Task[None] | None = None
         self._write = asyncio.Lock()
 
@@ -46,17 +48,19 @@ class ChildEngine:
         return self._process is not None and self._process.returncode is None
 
     async def load(self, spec: ModelSpec) -> LoadedModel:
-        """Starts the process and loads the weights.
+        """Starts the process and loads the weights; a process that ran before is ended first.
 
         Raises:
             Failed: the model cannot be loaded; no process is left.
         """
         started = time.monotonic()
+        await self.unload()
         self.spec = spec
         await self._start()
         assert self._process is not None
         try:
-            line = await self._ask("load", wire.spec_line(spec)).__anext__()
+            async with contextlib.aclosing(self._ask("load", wire.spec_line(spec))) as answers:
+                line = await anext(answers)
         except BaseException:
             await self.unload()
             raise
@@ -72,11 +76,16 @@ class ChildEngine:
 
         Raises:
             Failed: the process died; the answer so far is all there is.
-            UserError: the request cannot be met.
+            UserError: the request cannot be met, or one of that id is under way.
         """
         if not self.alive:
             raise Failed(f"the {self.name} engine is not running; load the model again")
-        answers = self._ask(request.id, wire.generation_line(request))
+        if request.id in self._asked:
+            raise UserError(f"request {request.id!r} is already under way; give each its own id")
+        self._asked.add(request.id)
+        # its own name on the wire: what is left of a cancelled request never reaches one that bears its id later
+        ident = f"{request.id}/{next(self._numbers)}"
+        answers = self._ask(ident, wire.generation_line(request))
         finished = False
         try:
             async for line in answers:
@@ -90,9 +99,10 @@ class ChildEngine:
             finished = True
             raise
         finally:
+            self._asked.discard(request.id)
             await answers.aclose()
             if not finished and self.alive:
-                await self._send({"op": "cancel", "id": request.id})
+                await self._send({"op": "cancel", "id": ident})
 
     async def unload(self) -> None:
         """Ends the process and waits until it is gone."""
@@ -108,9 +118,10 @@ class ChildEngine:
                 process.kill()
                 await process.wait()
         if self._reader is not None:
+            await asyncio.wait([self._reader], timeout=1)
             self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+            await asyncio.wait([self._reader])
+            self._reader = None
 
     async def _start(self) -> None:
         env = dict(os.environ, HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
@@ -126,15 +137,22 @@ class ChildEngine:
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
-        while raw := await process.stdout.readline():
-            line = wire.decode(raw)
-            waiting = self._waiting.get(line["id"])
-            if waiting is not None:
-                waiting.put_nowait(line)
-        code = await process.wait()
-        self.loaded = None
-        for waiting in self._waiting.values():
-            waiting.put_nowait({"error": f"the {self.name} engine's process ended ({_cause(code)})", "kind": "failed"})
+        why = "it was unloaded"
+        try:
+            while raw := await process.stdout.readline():
+                line = wire.decode(raw)
+                waiting = self._waiting.get(line["id"])
+                if waiting is not None:
+                    waiting.put_nowait(line)
+            why = _cause(await process.wait())
+        except ValueError as error:  # no line of ours: nothing it says can be trusted any more
+            why = f"it wrote what cannot be read: {error}"
+            process.kill()
+            await process.wait()
+        finally:
+            self.loaded = None
+            for waiting in self._waiting.values():
+                waiting.put_nowait({"error": f"the {self.name} engine's process ended ({why})", "kind": "failed"})
 
     async def _send(self, line: wire.Line) -> None:
         process = self._process
@@ -145,13 +163,11 @@ class ChildEngine:
                 process.stdin.write(wire.encode(line))
                 await process.stdin.drain()
 
-    async def _ask(self, ident: str, line: wire.Line) -> Any:
-        if ident in self._waiting:
-            raise UserError(f"request {ident!r} is already under way")
+    async def _ask(self, ident: str, line: wire.Line) -> AsyncGenerator[wire.Line, None]:
         inbox: asyncio.Queue[wire.Line] = asyncio.Queue()
         self._waiting[ident] = inbox
         try:
-            await self._send(line)
+            await self._send({**line, "id": ident})
             if not self.alive:
                 raise Failed(f"the {self.name} engine's process ended")
             while True:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from agentos.types import Bytes
+
 SEGMENT_BYTES = 512 * 1024 * 1024
 """Most memory that kept states may take; the least recently used go first."""
 
@@ -76,11 +78,14 @@ class State:
 class Segments:
     """States by text, kept in half precision, least recently used first out."""
 
-    def __init__(self, inverse_frequencies: Tensor | None) -> None:
+    def __init__(self, inverse_frequencies: Tensor | None, most: Bytes = SEGMENT_BYTES) -> None:
         """`inverse_frequencies` are the model's rotary ones, [dim / 2]; None where keys cannot be turned."""
+        self._most = most
         self._frequencies = inverse_frequencies
         self._kept: OrderedDict[str, Tensor] = OrderedDict()
         self._bytes = 0
+        self.needed: frozenset[str] = frozenset()
+        """Keys that stay, however many bytes they take: what the prompt at hand is laid from."""
 
     @property
     def movable(self) -> bool:
@@ -96,12 +101,17 @@ class Segments:
         return dict(self._kept)
 
     def put(self, key: str, segment: Tensor) -> None:
-        """Keeps a state."""
+        """Keeps a state, in place of what was kept under that key."""
+        if key in self._kept:
+            self._bytes -= self._kept.pop(key).nbytes
         kept = segment.half() if segment.dtype == torch.float32 else segment
         self._kept[key] = kept
         self._bytes += kept.nbytes
-        while self._bytes > SEGMENT_BYTES and len(self._kept) > 1:
-            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        for old in list(self._kept):
+            if self._bytes <= self._most:
+                break
+            if old != key and old not in self.needed:
+                self._bytes -= self._kept.pop(old).nbytes
 
     def get(self, key: str, shift: int, dtype: torch.dtype) -> Tensor:
         """A kept state, its keys turned by `shift` positions."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from agentos.engines.stops import Shown
 from agentos.errors import Failed, Retry, UserError
 from agentos.types import Completed, Generation, ModelSpec, Prompt
 
@@ -34,11 +35,11 @@ class Backend:
         litellm.telemetry = False
         litellm.suppress_debug_info = True
         self._litellm: Any = litellm
-        self._model = spec.name
+        self._model = spec.name.removeprefix("litellm:")
         self._base = str(spec.settings.get("api_base") or "") or None
         self._timeout = float(str(spec.settings.get("timeout") or 60))
         try:
-            litellm.get_llm_provider(spec.name, api_base=self._base)
+            litellm.get_llm_provider(self._model, api_base=self._base)
         except Exception as error:
             raise Failed(f"{spec.name!r} names no provider that LiteLLM knows; write it like 'openai/NAME'") from error
         return {"device": "remote", "dtype": "", "context": spec.context}
@@ -55,8 +56,9 @@ class Backend:
         started = time.monotonic()
         if request.max_tokens == 0:
             return Completed("stop", "")
-        said: list[str] = []
+        shown = Shown(request.stop, emit)
         usage: Any = None
+        stopped = False
         reason: Any = "stop"
         try:
             stream = self._litellm.completion(
@@ -71,18 +73,18 @@ class Backend:
                     reason = "cancelled"
                     break
                 for choice in chunk.choices:
-                    if choice.delta.content:
-                        said.append(choice.delta.content)
-                        emit(choice.delta.content)
+                    stopped = stopped or shown.add(choice.delta.content or "")
                     if choice.finish_reason == "length":
                         reason = "length"
+                if stopped:
+                    break
         except self._litellm.exceptions.AuthenticationError as error:
             raise UserError(f"{self._model!r}: the provider refused the key; set its environment variable") from error
         except (self._litellm.exceptions.BadRequestError, self._litellm.exceptions.NotFoundError) as error:
             raise UserError(f"{self._model!r}: the provider refused the request ({type(error).__name__})") from error
         except self._litellm.exceptions.OpenAIError as error:
             raise Retry(f"{self._model!r} could not be reached ({type(error).__name__}); try again later") from error
-        text = "".join(said)
+        text = shown.finish()
         counts = (getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0)
         return Completed(reason, text, counts[0], 0, counts[1], 0, time.monotonic() - started)
 

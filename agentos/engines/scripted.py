@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from agentos.engines.stops import Shown
 from agentos.errors import Failed, UserError
 from agentos.types import Completed, Generation, ModelSpec, Prompt
 
@@ -58,21 +59,18 @@ class Backend:
             match = re.search(rule["when"], prompt, re.DOTALL)
             if match is None:
                 continue
-            said = ""
+            shown = Shown(request.stop, emit)
             for count, piece in enumerate(re.findall(r"\S+\s*|\s+", match.expand(str(rule["say"])))):
                 time.sleep(float(rule.get("wait", 0)))
                 if cancelled():
-                    return self._completed("cancelled", said, prompt, started)
+                    return self._completed("cancelled", shown.finish(), prompt, started)
                 if count >= request.max_tokens:
-                    return self._completed("length", said, prompt, started)
-                stops = [piece.index(stop) for stop in request.stop if stop in piece]
-                said += piece[: min(stops)] if stops else piece
-                emit(piece[: min(stops)] if stops else piece)
-                if stops:
+                    return self._completed("length", shown.finish(), prompt, started)
+                if shown.add(piece):
                     break
                 if rule.get("die"):
                     os._exit(9)
-            return self._completed("stop", said, prompt, started)
+            return self._completed("stop", shown.finish(), prompt, started)
         return self._completed("stop", "", prompt, started)
 
     def idle(self) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokeni
 
 from agentos.engines.decoding import Draft, Grammar, Prior, decode, sampler
 from agentos.engines.kv import Segments, State, rotary_frequencies
-from agentos.engines.weights import Head, prepare
+from agentos.engines.stops import Shown
+from agentos.engines.weights import Head, give_back, prepare
 from agentos.errors import Failed, UserError
 from agentos.types import Completed, Generation, Message, ModelSpec, Prompt
 
@@ -56,17 +59,19 @@ class Backend:
             self._model.to(self._device)
             return {"device": self._device.type, "dtype": "bfloat16", "context": self._context}
         dtype = prepare(self._model, self._device)
+        give_back()
         self._head = Head(self._model.get_output_embeddings().weight.detach())
         self._compute = self._model.model.norm.weight.dtype
         self._segments = Segments(rotary_frequencies(self._model))
         self._state = State(config, self._compute, self._device)
         self._laid: tuple[Any, ...] = ()
+        self._read: list[int] = []
         self._passes = 0
         self._guide: Any = None
         self._waiting: deque[tuple[str, str]] = deque()
         self._kept = Path(str(spec.settings["kv_cache"])) if spec.settings.get("kv_cache") else None
         self._identity = f"{spec.name}:{sum(f.stat().st_size for f in spec.path.glob('*.safetensors'))}:{dtype}"
-        self._read: set[str] = set()
+        self._tried: set[str] = set()
         self._unsaved: set[str] = set()
         ends = self._model.generation_config.eos_token_id
         listed = ends if isinstance(ends, list) else [ends]
@@ -91,36 +96,26 @@ class Backend:
             return Completed("stop", "")
         pending, total = self._lay(prompt, request.max_tokens)
         grammar = Grammar(self._guidance(), request.grammar) if request.grammar else None
-        stream, text, shown, tokens = DecodeStream(skip_special_tokens=True), "", 0, 0
-        hold = max((len(stop) for stop in request.stop), default=1) - 1
+        stream, shown, tokens = DecodeStream(skip_special_tokens=True), Shown(request.stop, emit), 0
+        most = min(request.max_tokens, self._context - total)
         reason: Any = "stop"
         steps = decode(
             self._forward, self._rewind, sampler(self._head, request.temperature, request.seed), pending,
-            grammar=grammar, draft=self._draft(request.draft), ends=self._ends,
-            most=min(request.max_tokens, self._context - total),
+            grammar=grammar, draft=self._draft(request.draft), ends=self._ends, most=most,
             prior=Prior(request.prior, self._piece) if request.prior else None,
         )
         for token in steps:
             tokens += 1
-            text += stream.step(self._tokenizer.backend_tokenizer, token) or ""
-            cut = min((text.index(stop) for stop in request.stop if stop in text), default=-1)
-            if cut >= 0:
-                text = text[:cut]
+            if shown.add(stream.step(self._tokenizer.backend_tokenizer, token) or ""):
                 break
-            if len(text) - hold > shown:
-                emit(text[shown : len(text) - hold])
-                shown = len(text) - hold
             if cancelled():
                 reason = "cancelled"
                 break
         else:
-            if tokens >= request.max_tokens and not (grammar and grammar.finished):
+            if tokens >= most and not (grammar and grammar.finished):
                 reason = "length"
-        if len(text) > shown:
-            emit(text[shown:])
-        return Completed(
-            reason, text, total, total - len(pending), tokens, self._passes, time.monotonic() - started
-        )
+        spent = time.monotonic() - started
+        return Completed(reason, shown.finish(), total, total - len(pending), tokens, self._passes, spent)
 
     def idle(self) -> bool:
         """Computes one waiting block's state; once all are, writes them to disk for the next start."""
@@ -128,7 +123,8 @@ class Backend:
             return False
         if self._waiting:
             prefix, block = self._waiting.popleft()
-            self._segment(prefix, block)
+            with contextlib.suppress(UserError):  # too long: the request itself will say so
+                self._segment(prefix, block)
             return True
         if self._unsaved and self._kept is not None:
             self._save(self._unsaved.pop())
@@ -177,15 +173,15 @@ class Backend:
 
     def _lay(self, prompt: Prompt, most: int) -> tuple[list[int], int]:
         """Gets all of the prompt but its last tokens into the state; gives those, and the prompt's length."""
-        if prompt.blocks and self._segments.movable:
+        if prompt.blocks and prompt.tail and self._segments.movable:
             key = (prompt.prefix, prompt.blocks)
             if self._laid and self._laid[0] == key:
-                self._state.length = self._laid[1]
+                self._rewind(self._state.length - self._laid[1])
             else:
-                self._laid = ()
+                self._segments.needed = frozenset(_key(prompt.prefix, block) for block in (None, *prompt.blocks))
                 for block in (None, *prompt.blocks):
                     self._segment(prompt.prefix, block)
-                self._state.length = 0
+                self._clear()
                 for block in (None, *prompt.blocks):
                     name = _key(prompt.prefix, block)
                     shift = 0 if block is None else self._state.length - self._prefix_length(prompt.prefix)
@@ -193,15 +189,25 @@ class Backend:
                 self._laid = (key, self._state.length)
             pending = self._encode(prompt.tail)
         else:
-            self._laid, self._state.length = (), 0
             pending = self._encode(prompt.text)
+            # what the state holds is what was read, token by token, unless blocks were laid in
+            held = self._read if len(self._read) == self._state.length and not self._laid else []
+            shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(held, pending[:-1], strict=False)))
+            self._laid = ()
+            self._rewind(self._state.length - shared)
+            pending = pending[shared:]
+        if not pending:
+            raise UserError("the prompt is empty; there is nothing to answer")
         total = self._state.length + len(pending)
-        if total >= self._context:
+        self._check(total)
+        return pending, total
+
+    def _check(self, tokens: int) -> None:
+        if tokens >= self._context:
             raise UserError(
-                f"the prompt has {total} tokens and the context is {self._context}; "
+                f"the prompt has {tokens} tokens and the context is {self._context}; "
                 "shorten it or raise the setting 'context'"
             )
-        return pending, total
 
     def _prefix_length(self, prefix: str) -> int:
         return int(self._segments.items()[_key(prefix, None)].shape[3])
@@ -212,14 +218,16 @@ class Backend:
         name = _key(prefix, block)
         if name in self._segments:
             return
-        self._laid = ()
-        self._state.length = 0
         if block is not None:
             self._segment(prefix, None)
-            self._state.length = 0
+        self._clear()
+        if block is not None:
             self._state.append(self._segments.get(_key(prefix, None), 0, self._compute))
         start = self._state.length
-        self._forward(self._encode(prefix if block is None else block), 1)
+        tokens = self._encode(prefix if block is None else block)
+        self._check(start + len(tokens))
+        if tokens:
+            self._forward(tokens, 1)
         self._segments.put(name, self._state.slice(start, self._state.length))
         self._unsaved.add(prefix)
 
@@ -232,9 +240,9 @@ class Backend:
 
     def _load_kept(self, prefix: str) -> None:
         file = self._file(prefix)
-        if file is None or prefix in self._read:
+        if file is None or prefix in self._tried:
             return
-        self._read.add(prefix)
+        self._tried.add(prefix)
         if file.is_file():
             try:
                 with safe_open(str(file), "pt", device=str(self._device)) as kept:
@@ -272,11 +280,16 @@ class Backend:
             use_cache=True,
         )
         self._state.length += count
+        self._read.extend(tokens)
         hidden: Tensor = output.last_hidden_state[0, -wanted:]
         return hidden
 
     def _rewind(self, count: int) -> None:
         self._state.length -= count
+        del self._read[max(0, len(self._read) - count) :]
+
+    def _clear(self) -> None:
+        self._state.length, self._laid, self._read = 0, (), []
 
 
 def _key(prefix: str, block: str | None) -> str:

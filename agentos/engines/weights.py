@@ -7,6 +7,9 @@ multiplied in fp32, are as exact as the checkpoint and read half the bytes of fp
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import time
 from collections.abc import Callable
 from functools import partial
@@ -68,8 +71,17 @@ def prepare(model: Any, device: torch.device) -> str:
         layer.float()
     model.model.norm.float()
     model.model.rotary_emb.float()
-    model.model.embed_tokens.register_forward_hook(lambda _module, _args, output: output.float())
+    embedding = model.model.embed_tokens
+    embedding.weight.data = embedding.weight.data.clone()  # a copy: the file the weights came from is let go
+    embedding.register_forward_hook(lambda _module, _args, output: output.float())
     return form
+
+
+def give_back() -> None:
+    """Hands memory that is free inside this process back to the system, where its C library can."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def fastest(weight: Tensor) -> str:

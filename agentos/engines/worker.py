@@ -13,6 +13,7 @@ import os
 import queue
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO, Protocol
 
@@ -48,13 +49,15 @@ def serve(backend: Backend, source: BinaryIO, sink: BinaryIO) -> None:
     lock = threading.Lock()
 
     def read() -> None:
-        for raw in source:
-            line = wire.decode(raw)
-            if line["op"] == "cancel":
-                cancelled.add(line["id"])
-            else:
-                inbox.put(line)
-        os._exit(0)
+        try:
+            for raw in source:
+                line = wire.decode(raw)
+                if line["op"] == "cancel":
+                    cancelled.add(line["id"])
+                else:
+                    inbox.put(line)
+        finally:
+            os._exit(0)
 
     def send(line: wire.Line) -> None:
         with lock:
@@ -66,7 +69,7 @@ def serve(backend: Backend, source: BinaryIO, sink: BinaryIO) -> None:
         try:
             line = inbox.get_nowait()
         except queue.Empty:
-            if backend.idle():
+            if _idle(backend):
                 continue
             line = inbox.get()
         ident = line.get("id", "load")
@@ -84,21 +87,30 @@ def serve(backend: Backend, source: BinaryIO, sink: BinaryIO) -> None:
                     lambda ident=ident: ident in cancelled,  # type: ignore[misc]
                 )
                 send({"id": ident, "completed": dataclasses.asdict(completed)})
-        except UserError as error:
-            send({"id": ident, "error": str(error), "kind": "user"})
-        except Retry as error:
-            send({"id": ident, "error": str(error), "kind": "retry"})
-        except AgentosError as error:
-            send({"id": ident, "error": str(error), "kind": "failed"})
-        except MemoryError:
-            send({"id": ident, "error": "the engine ran out of memory", "kind": "failed"})
         except Exception as error:
-            import traceback
-
-            traceback.print_exc()
-            send({"id": ident, "error": f"{type(error).__name__}: {error}", "kind": "failed"})
+            send({"id": ident, **_fault(error)})
         finally:
             cancelled.discard(ident)
+
+
+def _fault(error: Exception) -> wire.Line:
+    """What is said of an error; one that is a bug goes to the log in full."""
+    if isinstance(error, AgentosError):
+        kind = "user" if isinstance(error, UserError) else "retry" if isinstance(error, Retry) else "failed"
+        return {"error": str(error), "kind": kind}
+    if isinstance(error, MemoryError):
+        return {"error": "the engine ran out of memory", "kind": "failed"}
+    traceback.print_exception(error)
+    return {"error": f"{type(error).__name__}: {error}", "kind": "failed"}
+
+
+def _idle(backend: Backend) -> bool:
+    """Background work; what goes wrong in it is logged and costs no request."""
+    try:
+        return backend.idle()
+    except Exception:
+        traceback.print_exc()
+        return False
 
 
 def resident() -> int:

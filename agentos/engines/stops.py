@@ -1,0 +1,37 @@
+"""Ends an answer at a stop string that nobody gets to see, whichever pieces it comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+
+class Shown:
+    """What is shown of an answer: all but what may turn out to be the beginning of a stop string."""
+
+    def __init__(self, stops: Sequence[str], emit: Callable[[str], None]) -> None:
+        """`emit` takes each piece that is safe to show."""
+        self._stops = [stop for stop in stops if stop]
+        self._hold = max(map(len, self._stops), default=1) - 1
+        self._emit = emit
+        self._shown = 0
+        self.text = ""
+
+    def add(self, piece: str) -> bool:
+        """Takes a piece in; True once a stop string has come, which is cut off with all after it."""
+        self.text += piece
+        cut = min((self.text.index(stop) for stop in self._stops if stop in self.text), default=-1)
+        if cut >= 0:
+            self.text = self.text[:cut]
+        else:
+            self._show(len(self.text) - self._hold)
+        return cut >= 0
+
+    def finish(self) -> str:
+        """Shows what was held back; gives the whole answer."""
+        self._show(len(self.text))
+        return self.text
+
+    def _show(self, end: int) -> None:
+        if end > self._shown:
+            self._emit(self.text[self._shown : end])
+            self._shown = end

@@ -1,0 +1,232 @@
+"""What every engine promises, whichever runs the model."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import aclosing
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from agentos.engines.host import ChildEngine
+from agentos.errors import Failed, UserError
+from agentos.types import Completed, Generation, Message, Prompt, Token
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+numbers = itertools.count()
+
+COUNT, ENDLESS = (Message("user", "count"),), (Message("user", "endless"),)
+SPELLED = 'start: "the list of settings: " /[a-z]{1,8}/ ", " /[0-9]{3}/\n'
+FORCED = 'start: "the default engine is the first one that answers"\n'
+
+
+def ask(prompt: Prompt | tuple[Message, ...] = COUNT, max_tokens: int = 40, **rest) -> Generation:
+    return Generation(f"r{next(numbers)}", prompt, max_tokens, **rest)
+
+
+async def answer(engine: ChildEngine, request: Generation) -> tuple[list[str], Completed]:
+    pieces, ends = [], []
+    async for item in engine.generate(request):
+        if isinstance(item, Token):
+            assert not ends, "nothing comes after the end"
+            pieces.append(item.text)
+        else:
+            ends.append(item)
+    assert len(ends) == 1
+    return pieces, ends[0]
+
+
+async def gone(pid: int) -> bool:
+    """Whether a process has ended; looks for ten seconds at most."""
+    for _ in range(200):
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+async def test_loading_says_which_process_holds_how_much_memory_in_which_form(case):
+    made = await case.ready()
+    assert psutil.Process(made.pid).is_running()
+    assert made.pid != os.getpid()
+    assert made.memory > 10_000_000
+    assert made.engine == case.engine.name and made.name == case.spec.name
+    assert (made.device, bool(made.dtype)) in {("cpu", True), ("remote", False)}
+    assert made.context == case.spec.context
+
+
+async def test_a_model_that_cannot_be_loaded_fails_and_leaves_no_process(case, tmp_path):
+    engine = ChildEngine(case.engine.name, log=tmp_path / "log")
+    before = set(psutil.Process().children())
+    with pytest.raises(Failed):
+        await engine.load(case.broken)
+    assert not engine.alive and engine.loaded is None
+    assert set(psutil.Process().children()) <= before
+    with pytest.raises(Failed, match="not running"):
+        await answer(engine, ask())
+
+
+async def test_pieces_stream_and_then_one_end_holds_them_all(case):
+    await case.ready()
+    pieces, end = await answer(case.engine, ask())
+    assert len(pieces) > 3
+    assert "".join(pieces) == end.text
+    assert end.tokens >= len(pieces) - 1 and end.prompt_tokens > 0
+
+
+async def test_an_answer_ends_at_max_tokens_and_says_so(case):
+    await case.ready()
+    _, end = await answer(case.engine, ask(max_tokens=5))
+    assert (end.reason, end.tokens) == ("length", 5)
+
+
+async def test_stop_strings_end_the_answer_and_are_never_shown(case):
+    await case.ready()
+    _, whole = await answer(case.engine, ask())
+    stop = whole.text[7:12]
+    assert len(stop) == 5
+    pieces, end = await answer(case.engine, ask(stop=("\x00 never", stop)))
+    assert end.reason == "stop"
+    assert end.text == whole.text[: whole.text.index(stop)] == "".join(pieces)
+
+
+async def test_closing_the_iterator_cancels_and_the_next_request_is_answered(case):
+    await case.ready()
+    request = ask(ENDLESS, 5000)
+    async with aclosing(case.engine.generate(request)) as stream:
+        async for _ in stream:
+            break
+    pieces, end = await answer(case.engine, replace(ask(max_tokens=5), id=request.id))
+    assert "".join(pieces) == end.text and end.tokens == 5
+
+
+async def test_two_requests_at_once_are_both_answered(case):
+    await case.ready()
+    (_, one), (_, other) = await asyncio.gather(
+        answer(case.engine, ask()), answer(case.engine, ask(max_tokens=5))
+    )
+    assert one.text.startswith(other.text) and len(one.text) > len(other.text)
+
+
+async def test_a_second_request_of_the_same_id_is_refused_and_the_first_goes_on(case):
+    await case.ready()
+    request = ask(ENDLESS, 5000)
+    async with aclosing(case.engine.generate(request)) as stream:
+        await anext(stream)
+        with pytest.raises(UserError, match="already under way"):
+            await answer(case.engine, replace(ask(), id=request.id))
+        assert isinstance(await anext(stream), Token)
+
+
+async def test_a_prompt_longer_than_the_context_is_the_askers_error(case):
+    await case.ready()
+    with pytest.raises(UserError):
+        await answer(case.engine, ask((Message("user", "too long a prompt " * 2500),)))
+    assert (await answer(case.engine, ask(max_tokens=5)))[1].tokens == 5
+
+
+async def test_a_killed_engine_tells_its_caller_and_a_fresh_load_serves_the_next(case):
+    pid = (await case.ready()).pid
+    seen = 0
+    with pytest.raises(Failed, match="SIGKILL"):
+        async for _ in case.engine.generate(ask(ENDLESS, 5000)):
+            if seen == 0:
+                os.kill(pid, signal.SIGKILL)
+            seen += 1
+    assert seen > 0
+    assert not case.engine.alive and case.engine.loaded is None
+    assert (await case.ready()).pid != pid
+    assert (await answer(case.engine, ask(max_tokens=5)))[1].tokens == 5
+
+
+async def test_unloading_ends_the_process_and_whoever_waits_for_it_is_told(case):
+    pid = (await case.ready()).pid
+    stream = case.engine.generate(ask(ENDLESS, 5000))
+    await anext(stream)
+    await case.engine.unload()
+    assert not psutil.pid_exists(pid)
+    with pytest.raises(Failed):
+        async for _ in stream:
+            pass
+    await case.engine.unload()
+
+
+PARENT = """
+import asyncio, json, sys
+from pathlib import Path
+from agentos.engines import wire
+from agentos.engines.host import ChildEngine
+
+async def main():
+    engine = ChildEngine(sys.argv[1])
+    print((await engine.load(wire.read_spec(json.loads(sys.argv[2])))).pid, flush=True)
+    await asyncio.sleep(1000)
+
+asyncio.run(main())
+"""
+
+
+async def test_an_engine_ends_when_the_system_is_killed(case):
+    from agentos.engines import wire
+
+    said = json.dumps(wire.spec_line(case.spec))
+    with subprocess.Popen([sys.executable, "-c", PARENT, case.engine.name, said], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pid = int(await asyncio.to_thread(parent.stdout.readline))
+        assert psutil.pid_exists(pid)
+        parent.kill()
+    assert await gone(pid)
+
+
+async def test_an_answer_keeps_to_its_grammar(case):
+    if not (await case.ready()).grammar:
+        pytest.skip("this engine follows no grammar and says so")
+    for seed in range(4):
+        _, end = await answer(case.engine, ask(max_tokens=100, grammar=SPELLED, temperature=1.5, seed=seed))
+        assert end.reason == "stop" and re.fullmatch(r"the list of settings: [a-z]{1,8}, [0-9]{3}", end.text)
+
+
+async def test_what_a_grammar_forces_takes_no_pass_of_its_own(case):
+    if not (await case.ready()).grammar:
+        pytest.skip("this engine follows no grammar and says so")
+    _, end = await answer(case.engine, ask(max_tokens=200, grammar=FORCED))
+    assert end.text == "the default engine is the first one that answers"
+    assert end.tokens > 5 and end.passes <= 1 and end.reason == "stop"
+    _, cut = await answer(case.engine, ask(max_tokens=3, grammar=FORCED))
+    assert (cut.tokens, cut.reason) == (3, "length")
+
+
+async def test_a_grammar_that_does_not_compile_is_the_askers_error(case):
+    if not (await case.ready()).grammar:
+        pytest.skip("this engine follows no grammar and says so")
+    with pytest.raises(UserError, match="does not compile"):
+        await answer(case.engine, ask(grammar="start: nothing_by_that_name\n"))
+
+
+@pytest.mark.parametrize("grammar", [None, "start: /[a-z ,.]+/\n"])
+async def test_a_draft_saves_passes_and_never_changes_the_answer(case, grammar):
+    if not (await case.ready()).grammar:
+        pytest.skip("this engine takes no drafts")
+    _, plain = await answer(case.engine, ask(grammar=grammar))
+    _, right = await answer(case.engine, ask(grammar=grammar, draft=(plain.text,)))
+    _, wrong = await answer(case.engine, ask(grammar=grammar, draft=("of the many words none is right",)))
+    assert right.text == wrong.text == plain.text
+    assert right.passes < plain.passes
+
+
+async def test_a_prior_leans_the_first_choice_and_no_other(case):
+    if not (await case.ready()).grammar:
+        pytest.skip("this engine follows no grammar and says so")
+    grammar = 'start: ("model" | "engine" | "setting") " " ("on" | "off")\n'
+    for wanted in ("model", "engine", "setting"):
+        weights = {name: 0.0 if name == wanted else -1000.0 for name in ("model", "engine", "setting")}
+        _, end = await answer(case.engine, ask(grammar=grammar, prior=weights))
+        assert end.text.split()[0] == wanted and end.text.split()[1] in {"on", "off"}
