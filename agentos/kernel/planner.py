@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from agentos.errors import UserError
 from agentos.kernel import language, words
 from agentos.kernel.examples import Example
+from agentos.kernel.pages import Pages
 from agentos.kernel.retrieval import Found, Retrieval
 from agentos.kernel.spans import SpanFinder, without_repeats
 from agentos.registry import Registry
-from agentos.syscall import Syscall
 from agentos.types import Completed, Engine, Generation, Json, Message, Plan, Prompt, Step
 
 PREFIX = """You are the kernel of agentos. Turn the user's sentence into calls, one a line, and write nothing else.
@@ -28,6 +28,8 @@ LEANING = 16.0
 """How much retrieval leans on the choice of syscall: log-odds for a likeness of 1 against one of 0."""
 UNLIKE = 0.25
 """A sentence less like every example than this leans towards `none()`."""
+TOLD = 300
+"""Most characters of an error that the model is told: one that lists every syscall would grow with the table."""
 _SMALL_TALK = (
     "You are agentos, a system that runs models on this machine. Answer small talk in one short friendly sentence, "
     "in the user's language. Never say that you did anything."
@@ -73,20 +75,21 @@ class Planner:
         self._retrieval = Retrieval(table, self._examples)
         self._spans = SpanFinder(table, self._examples)
         self._known = known
-        self._prefix = PREFIX + "".join(map(signature, table))
+        self._pages = Pages(table, PREFIX)
         self._engine = engine
         self._numbers = itertools.count(1)
 
     async def warm(self) -> None:
         """Has the engine compute the states of every prompt's blocks while nothing is asked."""
-        await self._ahead(tuple(map(shots, self._retrieval.neighbourhoods)))
+        for prefix, blocks in self._pages.known(self._retrieval.around):
+            await self._ahead(prefix, blocks)
 
     async def prepare(self, sentence: str) -> None:
         """Has the engine compute the states that a sentence's prompt will be made of."""
-        await self._ahead((shots(self._retrieval.find(sentence).shots),))
+        await self._ahead(*self._pages.lay(self._retrieval.find(sentence)))
 
-    async def _ahead(self, blocks: tuple[str, ...]) -> None:
-        prompt = Prompt(self._prefix, blocks, "", chat=True)
+    async def _ahead(self, prefix: str, blocks: tuple[str, ...]) -> None:
+        prompt = Prompt(prefix, blocks, "", chat=True)
         await _finish(await self._engine(), Generation(self._id("ahead"), prompt, max_tokens=0))
 
     async def plan(self, sentence: str, name: str = "", correction: Correction | None = None) -> Planned:
@@ -142,7 +145,7 @@ class Planner:
         tail = sentence.strip()
         if correction is not None:
             was = language.write(correction.plan.steps, self._table) if correction.plan.steps else ""
-            tail += f"\n(This went wrong: {was} {correction.error} Write other calls.)"
+            tail += f"\n(This went wrong: {was} {correction.error[:TOLD]} Write other calls.)"
         spans = self._spans.find(sentence, self._known())
         weights = {f"{entry.name}(": found.weights.get(entry.name, 0.0) for entry in found.entries}
         weights |= {answer: found.weights.get(answer, 0.0) for answer in (language.NONE, language.CHAT)}
@@ -150,7 +153,7 @@ class Planner:
         shown = tuple(weights)
         weights |= {start: weight for start, weight in found.beginnings.items() if start.startswith(shown)}
         request = Generation(
-            self._id("plan"), Prompt(self._prefix, (shots(found.shots),), tail, chat=True), max_tokens=256,
+            self._id("plan"), Prompt(*self._pages.lay(found), tail, chat=True), max_tokens=256,
             grammar=language.grammar(found.entries, spans),
             prior={start: LEANING * weight for start, weight in weights.items()},
             draft=(self._guess(found, spans), sentence),
@@ -175,20 +178,6 @@ class Planner:
 
     def _id(self, kind: str) -> str:
         return f"{kind}-{next(self._numbers)}"
-
-
-def signature(entry: Syscall) -> str:
-    """A syscall as the model sees it: one line."""
-    shown = []
-    for param in entry.params:
-        kind = "|".join(param.choices) or {"int": "number", "private": "text"}.get(param.kind, param.kind)
-        shown.append(f"{param.name}: {kind}" + ("" if param.required else "?"))
-    return f"{entry.name}({', '.join(shown)})  # {entry.doc}\n"
-
-
-def shots(examples: Sequence[Example]) -> str:
-    """Examples as the model sees them."""
-    return "".join(f"\nUser: {example.text}\n{example.answer}\n" for example in examples) or "\n"
 
 
 async def _finish(engine: Engine, request: Generation) -> Completed:

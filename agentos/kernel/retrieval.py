@@ -121,9 +121,9 @@ class Retrieval:
         self._around = self._neighbourhoods()
 
     @property
-    def neighbourhoods(self) -> list[tuple[Example, ...]]:
-        """Every `Found.shots` there can be."""
-        return list(dict.fromkeys(self._around))
+    def around(self) -> list[tuple[Example, tuple[Example, ...]]]:
+        """Each example with the `Found.shots` of sentences that it is the nearest to."""
+        return list(zip(self._examples, self._around, strict=True))
 
     def find(self, sentence: str) -> Found:
         """The syscalls and examples nearest to a sentence, and to each of its clauses."""

@@ -29,7 +29,7 @@ _HAN = re.compile(r"[\u3400-\u9fff]+")
 _COUNTED = re.compile(
     r"\d|[一二两三四五六七八九十百半]|永|一直|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|"
     r"twenty|thirty|forty|fifty|sixty|ninety|hundred|thousand|half|quarter|couple|dozen|an? (?:hour|minute|day|week)|"
-    r"forever|always|indefinitely)\b",
+    r"forever|always|never|indefinitely)\b",
     re.I,
 )
 _SHAPED = re.compile(r"(?=.*[A-Za-z])(?:.*[0-9_./:-].*)")

@@ -1,0 +1,65 @@
+"""What of a sentence may become a value is what is no ordinary language."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentos.kernel.examples import Example
+from agentos.kernel.spans import SpanFinder, counted, without_repeats
+from agentos.registry import Registry
+
+
+@pytest.fixture(scope="module")
+def finder(syscalls: Registry, examples: list[Example]) -> SpanFinder:
+    return SpanFinder(syscalls, examples)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "names"),
+    [
+        ("load zeta-7b", ("zeta-7b",)),
+        ("把 zeta-7b 加载到内存", ("zeta-7b",)),
+        ("load the model", ()),
+        ("加载模型", ()),
+        ("load 'the model'", ("the model",)),
+        ("加载“模型”", ("模型",)),
+        ("delete zeta-7b, then unload eta-1", ("zeta-7b", "eta-1")),
+    ],
+)
+def test_names_are_what_stands_in_quotes_and_what_the_examples_do_not_use(
+    finder: SpanFinder, sentence: str, names: tuple[str, ...]
+) -> None:
+    assert finder.find(sentence).names == names
+
+
+def test_a_name_that_exists_is_one_in_whatever_words_and_as_it_was_written(finder: SpanFinder) -> None:
+    assert finder.find("load the model") == finder.find("load the model", ["other"])
+    assert finder.find("load The Model please", ["the model"]).names == ("The Model",)
+
+
+def test_what_the_syscalls_are_called_is_a_topic_and_no_name(finder: SpanFinder) -> None:
+    spans = finder.find("what is models.load in models?")
+    assert spans.topics == ("models", "models.load") and spans.names == ()
+
+
+def test_a_sentence_holds_as_many_calls_as_clauses(finder: SpanFinder) -> None:
+    assert finder.find("load zeta").most == 1
+    assert finder.find("load zeta and then unload eta").most == 3
+    assert finder.find("先加载 zeta，然后卸载 eta").most == 3
+    assert finder.find("a, b, c, d, e, f, g, h, i, j, k").most == 8
+
+
+@pytest.mark.parametrize("said", ["for 10 minutes", "for an hour", "keep it forever", "never unload it", "保留两小时"])
+def test_figures_and_durations_are_counted_in_words_too(said: str) -> None:
+    assert counted(said)
+
+
+@pytest.mark.parametrize("said", ["load zeta", "keep it", "加载模型"])
+def test_a_sentence_without_a_figure_is_not_counted(said: str) -> None:
+    assert not counted(said)
+
+
+def test_one_span_fills_one_argument() -> None:
+    assert without_repeats({"model": "a", "source": "a", "top": 3}, ["model"]) == {"source"}
+    assert without_repeats({"model": "a", "source": "b"}, ["model"]) == set()
+    assert without_repeats({"model": "a", "dataset": "a"}, ["model", "dataset"]) == set()
