@@ -22,7 +22,9 @@ from agentos.system import System
 from agentos.types import Caller, Event, Name
 
 SCRIPT = r"""
+- {when: "relate it\n.*went wrong", say: "test.note(word=\"one\")\ntest.limited(word=s1.word, top=3)"}
 - {when: "went wrong: .*top must be", say: "test.note(word=\"once\")\ntest.limited(word=\"once\", top=3)"}
+- {when: "relate it", say: "test.note(word=\"one\")\ntest.limited(word=s1.word, top=99)"}
 - {when: "hopeless", say: "test.limited(word=\"hopeless\", top=\"many\")"}
 - {when: "meet", say: "test.meet(word=\"a\")\ntest.meet(word=\"b\")"}
 - {when: "refer", say: "test.note(word=\"first\")\ntest.note(word=s1.word) after s1"}
@@ -215,6 +217,44 @@ async def test_a_call_that_does_not_fit_goes_back_to_the_model_once_and_what_is_
     assert world.did.words == ["once", "once 3"]
     assert of(events, "plan")[1]["repaired"] is True
     assert of(events, "end")[0]["ok"] and world.states() == ["done"]
+
+
+async def test_a_repaired_plan_may_use_what_an_earlier_step_gave(world: World) -> None:
+    events = await world.ask("relate it")
+    assert world.did.words == ["one", "one 3"] and of(events, "end")[0]["ok"]
+    assert [row[:2] for row in world.trail()] == [
+        ("test.note", "allow"), ("test.limited", "allow"), ("test.limited", "allow"),
+    ]
+
+
+async def test_what_was_deleted_comes_back(world: World, tiny_models: dict[str, Path]) -> None:
+    async def call(name: str, args: dict[str, Any]) -> list[Event]:
+        events = await heard(world.system.run_call(name, args, ADMIN, yes=True))
+        assert of(events, "end")[0]["ok"], events
+        return events
+
+    await call("models.pull", {"model": "tiny", "source": str(tiny_models["llama"])})
+    stored = world.system.models.card("tiny")
+    gone = of(await call("models.delete", {"model": "tiny"}), "result")[0]["result"]
+    assert all(row.model != "tiny" for row in world.system.models.listing("stored").models)
+    await call("kernel.undo", {"item": gone["undo"]})
+    assert world.system.models.card("tiny") == stored
+    assert [row[0] for row in world.trail()] == ["models.pull", "models.delete", "kernel.undo"]
+    assert all(row[1:] == ("allow", "done") for row in world.trail())
+
+
+async def test_every_decision_has_its_outcome_on_the_trail(world: World) -> None:
+    for sentence in ("refer", "broken", "mend it", "meet"):
+        await world.ask(sentence)
+    await world.ask("refer", VERA)
+    asked = held(await world.ask("two drops"))
+    await world.answer(asked["a"], "once")
+    await world.answer(asked["b"], "no")
+    outcomes = {row[1:] for row in world.trail()}
+    assert outcomes == {
+        ("allow", "done"), ("allow", "failed"), ("deny", "refused"), ("confirm", "confirmed"), ("confirm", "refused"),
+    }
+    assert world.system.audit.verify().ok
 
 
 async def test_a_plan_that_stays_wrong_runs_nothing(world: World) -> None:
