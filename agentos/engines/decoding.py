@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import llguidance.torch
 import torch
 from llguidance import LLMatcher, LLTokenizer
 from torch import Tensor
@@ -40,7 +39,8 @@ class Grammar:
         self._matcher = LLMatcher(tokenizer, grammar, log_level=0)
         if self._matcher.is_error():
             raise UserError(f"the grammar does not compile: {self._matcher.get_error()}")
-        self._mask = llguidance.torch.allocate_token_bitmask(1, tokenizer.vocab_size)
+        # not through llguidance.torch: importing it compiles a kernel we don't use, 3 seconds of every start
+        self._mask = torch.full(((tokenizer.vocab_size + 31) // 32,), -1, dtype=torch.int32)
         self._bits = torch.arange(32, dtype=torch.int32)
 
     @property
@@ -57,9 +57,9 @@ class Grammar:
 
     def allowed(self) -> Tensor:
         """Ids of the tokens that may come next."""
-        llguidance.torch.fill_next_token_bitmask(self._matcher, self._mask, 0)
-        words = self._mask[0].nonzero()[:, 0]
-        bits = (self._mask[0][words].unsqueeze(1) >> self._bits) & 1
+        self._matcher.unsafe_compute_mask_ptr(self._mask.data_ptr(), self._mask.nbytes)
+        words = self._mask.nonzero()[:, 0]
+        bits = (self._mask[words].unsqueeze(1) >> self._bits) & 1
         rows, columns = bits.nonzero(as_tuple=True)
         return words[rows] * 32 + columns
 

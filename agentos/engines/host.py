@@ -93,16 +93,19 @@ class ChildEngine:
                     yield Token(line["token"])
                 else:
                     finished = True
+                    self._asked.discard(request.id)
                     yield wire.read_completed(line["completed"])
                     return
         except AgentosError:
             finished = True
+            self._asked.discard(request.id)
             raise
         finally:
-            self._asked.discard(request.id)
             await answers.aclose()
-            if not finished and self.alive:
-                await self._send({"op": "cancel", "id": ident})
+            if not finished:
+                self._asked.discard(request.id)
+                if self.alive:
+                    await self._send({"op": "cancel", "id": ident})
 
     async def unload(self) -> None:
         """Ends the process and waits until it is gone."""

@@ -126,6 +126,15 @@ async def test_a_second_request_of_the_same_id_is_refused_and_the_first_goes_on(
         assert isinstance(await anext(stream), Token)
 
 
+async def test_an_id_is_free_again_once_its_answer_ended_though_nobody_closed_the_iterator(case):
+    await case.ready()
+    request = ask(max_tokens=5)
+    stream = case.engine.generate(request)
+    while not isinstance(await anext(stream), Completed):
+        pass
+    assert (await answer(case.engine, request))[1].tokens == 5
+
+
 async def test_a_prompt_longer_than_the_context_is_the_askers_error(case):
     await case.ready()
     with pytest.raises(UserError):
