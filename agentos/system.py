@@ -98,7 +98,9 @@ class System:
             self.registry, self.monitor, self.approvals, self.audit, services,
             names={"model": self.models.canonical}, made=owners.made,
         )
-        self.planner = Planner(self.registry, collect(self.registry), self._kernel_engine, self._known)
+        self.planner = Planner(
+            self.registry, collect(self.registry), self._kernel_engine, self._known, self._kernel.planned
+        )
         self._checkpoints = await checkpoints(settings.database)
         graph = build(self.planner, dispatcher, self.registry, saver_on(self._checkpoints))
         self.runs = Runs(self.store, graph, self.registry)
@@ -160,10 +162,7 @@ class System:
 
     async def plan(self, text: str, caller: Caller, id: str = "") -> Plan:
         """Plans without running."""
-        started = time.monotonic()
-        planned = await self.planner.plan(text, id)
-        self._kernel.planned(time.monotonic() - started)
-        return planned.plan
+        return (await self.planner.plan(text, id)).plan
 
     async def cancel(self, run: str, caller: Caller) -> bool:
         """Ends a run; False where it is not running."""

@@ -379,6 +379,18 @@ async def test_cancelling_a_run_closes_the_calls_it_holds(world: World) -> None:
     assert ("test.hold", "allow", "cancelled") in world.trail()
 
 
+async def test_a_run_that_waits_for_a_person_can_be_cancelled(world: World) -> None:
+    (held,) = {str(item["run"]) for item in of(await world.ask("two drops"), "held")}
+    assert await world.system.cancel(held, OSCAR)
+    assert world.states() == ["cancelled"] and world.system.approvals.pending() == []
+    assert not await world.system.cancel(held, OSCAR)
+
+
+async def test_the_time_of_every_plan_is_counted(world: World) -> None:
+    await world.ask("count sheep")
+    assert world.system.status()["plans"] == 1 and world.system.status()["plan_ms"] is not None
+
+
 async def test_planning_can_be_cancelled(world: World) -> None:
     events = world.system.run_sentence("a long plan", OSCAR)
     run = str((await anext(events)).data["run"])

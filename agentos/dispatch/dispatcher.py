@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
@@ -173,6 +174,10 @@ class Dispatcher:
         context = CallContext(self._services, call.caller, call.id, emit)
         try:
             value = await entry.function(context, **call.args)
+            result = as_json(value)
+            if not isinstance(result, dict):
+                raise TypeError(f"{call.syscall} gave a {type(value).__name__}, and must give a dataclass")
+            json.dumps(result)
         except asyncio.CancelledError:
             self._trail.finished(row, "cancelled", "cancelled")
             raise
@@ -183,8 +188,6 @@ class Dispatcher:
             self._trail.finished(row, "failed", type(error).__name__)
             raise
         self._made(entry, value, call.caller.user)
-        result = as_json(value)
-        assert isinstance(result, dict)
         self._trail.finished(row, "done", result)
         return Outcome(result, value)
 

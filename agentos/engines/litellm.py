@@ -38,6 +38,8 @@ class Backend:
         self._model = spec.name.removeprefix("litellm:")
         self._base = str(spec.settings.get("api_base") or "") or None
         self._timeout = float(str(spec.settings.get("timeout") or 60))
+        # a server of one's own asks for no key, but LiteLLM's client will not start without one
+        self._key = None if os.environ.get("OPENAI_API_KEY") or not self._base else "none"
         try:
             litellm.get_llm_provider(self._model, api_base=self._base)
         except Exception as error:
@@ -63,6 +65,7 @@ class Backend:
         try:
             stream = self._litellm.completion(
                 model=self._model, messages=_messages(request.prompt), stream=True, api_base=self._base,
+                api_key=self._key,
                 max_tokens=request.max_tokens, temperature=request.temperature, stop=list(request.stop) or None,
                 seed=request.seed, timeout=self._timeout, num_retries=2, drop_params=True,
                 stream_options={"include_usage": True},

@@ -60,6 +60,8 @@ class Backend:
             if match is None:
                 continue
             shown = Shown(request.stop, emit)
+            if not request.max_tokens:
+                return self._completed("stop", "", prompt, started)
             for count, piece in enumerate(re.findall(r"\S+\s*|\s+", match.expand(str(rule["say"])))):
                 time.sleep(float(rule.get("wait", 0)))
                 if cancelled():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -57,6 +58,8 @@ class Client:
         self.settings, self.session, self.told = settings, session, told
         self.autostart = autostart and not settings.url
         self._headers = {"x-agentos-door": door, "content-type": "application/json"}
+        if not settings.url:
+            self._headers["x-agentos-folder"] = quote(os.fsencode(start.folder()))
         if user:
             self._headers["x-agentos-as"] = user
         if settings.url and settings.key:

@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 import sys
+from urllib.parse import unquote_to_bytes
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -107,7 +108,11 @@ def who(request: HTTPConnection, system: System, session: str = "") -> Caller:
             raise UserError(f"{other!r} is not a user's name")
         caller = system.people.caller_as(caller, other)
     said = request.headers.get("x-agentos-door", "")
-    return dataclasses.replace(caller, session=session, door=said if said in _DOORS else "http")
+    folder = os.fsdecode(unquote_to_bytes(request.headers.get("x-agentos-folder", "")))
+    return dataclasses.replace(
+        caller, session=session, door=said if said in _DOORS else "http",
+        folder=folder if os.path.isabs(folder) and "\0" not in folder else "",
+    )
 
 
 def known(request: HTTPConnection, system: System, session: str = "") -> Caller:

@@ -19,6 +19,14 @@ _PATIENCE = 120.0
 """Seconds until a process that neither ends nor listens is given up."""
 
 
+def folder() -> str:
+    """Where this process stands; "" where that folder is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
 def start(settings: Settings) -> None:
     """Returns once a system listens on the socket, started by this process or by another.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
@@ -60,7 +61,7 @@ class Planner:
 
     def __init__(
         self, table: Registry, examples: Iterable[Example], engine: Callable[[], Awaitable[Engine]],
-        known: Callable[[], Iterable[str]] = tuple,
+        known: Callable[[], Iterable[str]] = tuple, timed: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         """A planner over a table.
 
@@ -69,12 +70,14 @@ class Planner:
             examples: Sentences whose plans are known.
             engine: Gives the kernel's loaded engine, and waits for it where it is still loading.
             known: Names of things that exist, which a sentence may name in any words.
+            timed: Told of each plan how many seconds it took.
         """
         self._table = table
         self._examples = list(examples)
         self._retrieval = Retrieval(table, self._examples)
         self._spans = SpanFinder(table, self._examples)
         self._known = known
+        self._timed = timed
         self._pages = Pages(table, PREFIX)
         self._engine = engine
         self._numbers = itertools.count(1)
@@ -101,6 +104,12 @@ class Planner:
         """
         if not sentence.strip():
             raise UserError("there is nothing to plan: the sentence is empty")
+        started = time.monotonic()
+        planned = await self._planned(sentence, name, correction)
+        self._timed(time.monotonic() - started)
+        return planned
+
+    async def _planned(self, sentence: str, name: str, correction: Correction | None) -> Planned:
         found = self._retrieval.find(sentence)
         for attempt in (1, 2):
             completed = await self._write(sentence, found, correction)

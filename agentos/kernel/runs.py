@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from agentos.errors import AgentosError, NotFound, UserError
+from agentos.errors import AgentosError, Failed, NotFound, UserError
 from agentos.kernel import words
 from agentos.kernel.graph import Graph, resume
 from agentos.kernel.state import RunState
@@ -70,21 +70,23 @@ class Runs:
         return self._listen(run, resume(approval, answer, by, reason))
 
     async def cancel(self, run: str, caller: Caller) -> bool:
-        """Ends a run, its call's work included; False where it is not running.
+        """Ends a run, its call's work included; False where it has ended.
 
         Raises:
             NotFound: there is no such run, or it is another person's.
         """
-        row = self._store.connection.execute("select user, state from runs where id = ?", (run,)).fetchone()
+        row = self._store.connection.execute("select user from runs where id = ?", (run,)).fetchone()
         if row is None or (row[0] != caller.user and caller.role != "admin"):
             raise NotFound(f"there is no run {run!r}")
         tasks = list(self._tasks.get(run, ()))
-        if not tasks:
-            return False
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
-        return True
+        if tasks:
+            await asyncio.wait(tasks)
+        (state,) = self._store.connection.execute("select state from runs where id = ?", (run,)).fetchone()
+        if state == "waiting":
+            self._mark(run, "cancelled")
+        return bool(tasks) or state == "waiting"
 
     async def recover(self, answered: Callable[[str], Approval | Refused | None] = lambda approval: None) -> list[str]:
         """At boot: goes on with every run that was cut off while it ran, or before it took an answer in; their ids.
@@ -186,16 +188,22 @@ class Runs:
             tell(Event("error", {"message": "cancelled; steps that were done stay done", "kind": "cancelled"}))
             tell(Event("end", {"ok": False, "exit_code": 130, "results": {}, "waiting": []}))
         except AgentosError as error:
-            self._mark(run, "failed")
+            self._mark_failed(run)
             tell(Event("error", {"message": str(error), "kind": "failed" if error.exit_code == 1 else "user"}))
             tell(Event("end", {"ok": False, "exit_code": error.exit_code, "results": {}, "waiting": []}))
         except Exception:
             log.exception("run %s failed", run)
-            self._mark(run, "failed")
+            self._mark_failed(run)
             tell(Event("error", {"message": "something in agentos broke; the log has the details", "kind": "failed"}))
             tell(Event("end", {"ok": False, "exit_code": 1, "results": {}, "waiting": []}))
         finally:
             events.put_nowait(None)
+
+    def _mark_failed(self, run: str) -> None:
+        try:
+            self._mark(run, "failed")
+        except Failed:  # the disk that stopped the run: its caller is told all the same, and the next boot goes on
+            log.exception("run %s could not be marked as failed", run)
 
     def _mark(self, run: str, state: str) -> None:
         with self._store.transaction() as db:

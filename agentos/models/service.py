@@ -143,8 +143,10 @@ class ModelService:
         except NotFound:
             return model
 
-    async def pull(self, model: str, source: str | None = None, progress: Progress = silent) -> Pulled:
-        """Brings a model to disk; joins a pull of it that is under way.
+    async def pull(
+        self, model: str, source: str | None = None, progress: Progress = silent, folder: str = ""
+    ) -> Pulled:
+        """Brings a model to disk; joins a pull of it that is under way; paths start from `folder`.
 
         Raises:
             NotFound: the catalog does not have it and no source is given.
@@ -154,7 +156,7 @@ class ModelService:
         here = self._shelf.get(self.canonical(model))
         if here is not None and source is None:
             return report(here, fetched=False)
-        entry = self._entry(model, source)
+        entry = self._entry(model, source, folder)
         here = self._shelf.get(entry.name)
         if here is not None:
             if entry.name not in catalog() and here.source != entry.sources[0].label:
@@ -177,11 +179,11 @@ class ModelService:
         finally:
             watchers.remove(progress)
 
-    def _entry(self, model: str, source: str | None) -> Entry:
+    def _entry(self, model: str, source: str | None, folder: str = "") -> Entry:
         if source is not None:
             self._shelf.folder(model)
             known = catalog().get(model.lower())
-            return parse(model, source) if known is None else pinned(known, source)
+            return parse(model, source, folder) if known is None else pinned(known, source, folder)
         if model.startswith(REMOTE):
             raise UserError(f"{model!r} is served by another machine; there is nothing to pull. Load it as it is.")
         try:

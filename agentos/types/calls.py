@@ -23,6 +23,8 @@ class Caller:
     """Approvals given "for this session" hold for this one."""
     door: str = "api"
     """`repl`, `cli`, `http`, `eval`: recorded in the audit trail."""
+    folder: str = ""
+    """Where the caller's own process stands, which relative paths start from; "" where it is on another machine."""
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,8 @@ class Models(Protocol):
         """All that is known of one model."""
         ...
 
-    async def pull(self, model: str, source: str | None, progress: Progress) -> Pulled:
-        """Brings a model to disk: fetched, checked against its hash, converted once."""
+    async def pull(self, model: str, source: str | None, progress: Progress, folder: str = "") -> Pulled:
+        """Brings a model to disk: fetched, checked against its hash, converted once. Paths start from `folder`."""
         ...
 
     async def load(

@@ -96,8 +96,13 @@ def table_writing(did: list[str], database: Path) -> Registry:
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
 
+    @syscall(effect="write")
+    async def blurt(ctx: Any) -> Made:
+        """Gives what no record can hold."""
+        return Made("x", {1, 2})  # type: ignore[arg-type]
+
     table = Registry()
-    for function in (look, put, drop, fail, wait):
+    for function in (look, put, drop, fail, wait, blurt):
         table.add(describe(function, "t"))
     return table
 
@@ -320,3 +325,9 @@ async def test_two_of_one_id_at_the_same_time_have_one_effect(world: World) -> N
     assert world.did.count("wait") == 1
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_a_result_that_is_no_json_closes_its_record(world: World) -> None:
+    with pytest.raises(TypeError):
+        await world.run("blurt")
+    assert world.trail() == [("t.blurt", "allow", "failed")]

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 SCRIPT = r"""
@@ -112,10 +113,10 @@ class Terminal:
 def kill(agentos: Agentos) -> None:
     """Ends a home's system, whatever state it is in."""
     agentos.run("stop")
-    held = agentos.home / "agentos.lock"
-    pid = held.read_text().strip() if held.exists() else ""
-    if pid:
-        os.kill(int(pid), signal.SIGKILL)
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("AGENTOS_HOME") == str(agentos.home):
+                process.kill()
 
 
 @pytest.fixture(scope="session")

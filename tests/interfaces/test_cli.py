@@ -2,6 +2,7 @@ import importlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -237,3 +238,10 @@ def test_version_and_help_need_no_system(capsys: pytest.CaptureFixture[str]) -> 
     assert main(["--version"]) == 0
     assert main(["-h"]) == 0
     assert "exit codes" in capsys.readouterr().out
+
+
+def test_a_relative_path_starts_where_the_person_stands(agentos: Agentos, tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    process = agentos.popen("call", "models.pull", "--model", "mine", "--source", "./weights", "--json", cwd=tmp_path)
+    out, err = process.communicate(timeout=60)
+    assert "there are no files in it" in err and process.returncode == 1, out
