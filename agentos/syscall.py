@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from agentos.errors import UserError
 from agentos.types import Effect, Json
-from agentos.types.units import Kind, seconds
+from agentos.types.units import Kind, seconds, size
 
 Function = Callable[..., Awaitable[Any]]
+_READERS: dict[str, Callable[[str], Any]] = {"duration": seconds, "size": size}
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ class Syscall:
             raise UserError(f"{self.name}: {'; '.join(_fault(self, e) for e in error.errors())}") from None
         values: dict[str, Json] = checked.model_dump(mode="json")
         for param in self.params:
-            if param.kind == "duration" and isinstance(values[param.name], str):
+            if param.kind in _READERS and isinstance(values[param.name], str):
                 try:
-                    seconds(str(values[param.name]))
+                    _READERS[param.kind](str(values[param.name]))
                 except ValueError as fault:
                     raise UserError(f"{self.name}: {param.name}: {fault}") from None
         return values

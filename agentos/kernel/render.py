@@ -35,7 +35,7 @@ _YES = {"en": ("yes", "no"), "zh": ("是", "否")}
 
 def render(value: Any, language: str = "en") -> str:
     """A result dataclass as lines: figures with their units, lists of things as tables."""
-    if isinstance(getattr(value, "text", None), str) and hasattr(value, "tokens"):
+    if isinstance(getattr(value, "text", None), str) and (hasattr(value, "tokens") or hasattr(value, "lost")):
         return str(value.text)
     return "\n".join(_lines(value, language))
 

@@ -17,6 +17,18 @@ from agentos.types.calls import (
     Step,
 )
 from agentos.types.engine import Completed, Engine, Generation, LoadedModel, Message, ModelSpec, Prompt, Token
+from agentos.types.jobs import (
+    AttemptRow,
+    JobCancelled,
+    JobCard,
+    JobList,
+    JobLog,
+    JobRequest,
+    JobRow,
+    JobState,
+    JobSubmitted,
+    Priority,
+)
 from agentos.types.results import (
     AuditRow,
     AuditRows,
@@ -41,7 +53,7 @@ from agentos.types.results import (
     Undone,
     Unloaded,
 )
-from agentos.types.seams import Audit, Context, KernelView, Models, Policy, Resources, Trash
+from agentos.types.seams import Audit, Context, Jobs, KernelView, Models, Policy, Resources, Trash
 from agentos.types.units import (
     Bytes,
     Count,
@@ -50,6 +62,7 @@ from agentos.types.units import (
     Percent,
     Private,
     Seconds,
+    Size,
     SyscallName,
     Timestamp,
     Topic,
@@ -57,11 +70,12 @@ from agentos.types.units import (
 )
 
 __all__ = [
-    "Allowed", "Approval", "Audit", "AuditRow", "AuditRows", "Bytes", "Call", "Caller", "Completed", "Context",
-    "Count", "Cpu", "Decision", "Deleted", "Denied", "Disk", "Effect", "Engine", "Event", "Explanation", "Generation",
-    "Gpu", "Help", "HelpEntry", "Json", "KeepAlive", "KernelStatus", "KernelView", "LoadedModel", "LoadedReport",
-    "Memory", "Message", "ModelCard", "ModelList", "ModelRow", "ModelSpec", "Models", "Name", "NeedsPerson",
-    "Network", "Percent", "Plan", "Policy", "Private", "Process", "Prompt", "Pulled", "ResourceReport", "Resources",
-    "Role", "Scope", "Seconds", "Step", "SyscallName", "Text", "Timestamp", "Token", "Topic", "Trash", "Undone",
-    "Unloaded", "When",
+    "Allowed", "Approval", "AttemptRow", "Audit", "AuditRow", "AuditRows", "Bytes", "Call", "Caller", "Completed",
+    "Context", "Count", "Cpu", "Decision", "Deleted", "Denied", "Disk", "Effect", "Engine", "Event", "Explanation",
+    "Generation", "Gpu", "Help", "HelpEntry", "JobCancelled", "JobCard", "JobList", "JobLog", "JobRequest",
+    "JobRow", "JobState", "JobSubmitted", "Jobs", "Json", "KeepAlive", "KernelStatus", "KernelView", "LoadedModel",
+    "LoadedReport", "Memory", "Message", "ModelCard", "ModelList", "ModelRow", "ModelSpec", "Models", "Name",
+    "NeedsPerson", "Network", "Percent", "Plan", "Policy", "Priority", "Private", "Process", "Prompt", "Pulled",
+    "ResourceReport", "Resources", "Role", "Scope", "Seconds", "Size", "Step", "SyscallName", "Text", "Timestamp",
+    "Token", "Topic", "Trash", "Undone", "Unloaded", "When",
 ]

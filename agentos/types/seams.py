@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from agentos.types.calls import Caller
+from agentos.types.jobs import JobCancelled, JobCard, JobList, JobLog, JobRequest, JobSubmitted
 from agentos.types.results import (
     AuditRows,
     Deleted,
@@ -74,6 +75,34 @@ class Models(Protocol):
         ...
 
 
+class Jobs(Protocol):
+    """The durable queue and what runs from it."""
+
+    async def submit(self, request: JobRequest, caller: Caller, call: str) -> JobSubmitted:
+        """Puts a job on disk; the same call never makes two."""
+        ...
+
+    def listing(self, state: str) -> JobList:
+        """Jobs in a state, or all, newest first."""
+        ...
+
+    def card(self, job: str) -> JobCard:
+        """All that is known of one job, by its id or its name."""
+        ...
+
+    async def logs(self, job: str, tail: int) -> JobLog:
+        """The last lines of a job's output."""
+        ...
+
+    async def cancel(self, job: str, user: str) -> JobCancelled:
+        """Ends a job, its whole tree of processes."""
+        ...
+
+    async def retry(self, job: str, user: str) -> JobSubmitted:
+        """Runs an ended job again."""
+        ...
+
+
 class Policy(Protocol):
     """The reference monitor, asked without calling."""
 
@@ -119,6 +148,7 @@ class Context(Protocol):
     call: str
     resources: Resources
     models: Models
+    jobs: Jobs
     policy: Policy
     audit: Audit
     trash: Trash

@@ -38,6 +38,8 @@ Private = Annotated[str, Kind("private")]
 """Free text (a prompt, a command): audit rows keep its length and hash, never its words."""
 KeepAlive = Annotated[str, Kind("duration")]
 """A duration such as `10m`, `1h30m`, `90` (seconds), or `forever`."""
+Size = Annotated[str, Kind("size")]
+"""A size such as `512MiB` or `4GB`."""
 Topic = Annotated[str, Kind("topic")]
 """A name, or what syscalls and their families are called."""
 SyscallName = Annotated[str, Kind("syscall")]
