@@ -23,6 +23,24 @@ Ruling = Literal["allow", "deny", "confirm"]
             "user": "alice", "syscall": "models.pull", "since": "2026-05-01",
         },
         "查一下被拒绝的 jobs.submit 记录": {"syscall": "jobs.submit", "decision": "deny"},
+        "audit log": {},
+        "what has been called in the last 30 minutes": {"since": "last 30 minutes"},
+        "show the calls that were allowed since Monday": {"decision": "allow", "since": "Monday"},
+        "everything lucy ran from 2026-04-12 onwards": {"user": "lucy", "since": "2026-04-12"},
+        "did anyone call models.unload after 9am?": {"syscall": "models.unload", "since": "9am"},
+        "who got blocked trying to pull models": {"syscall": "models.pull", "decision": "deny"},
+        "tomasz's approved calls to models.generate": {
+            "user": "tomasz", "syscall": "models.generate", "decision": "allow",
+        },
+        "has wei.chen undone any deletions over the past 2 days": {
+            "user": "wei.chen", "syscall": "kernel.undo", "since": "past 2 days",
+        },
+        "有谁查过机器的资源": {"syscall": "resources.query"},
+        "上周被拦下来的操作": {"decision": "deny", "since": "上周"},
+        "看看审计日志": {},
+        "把 marta 的操作历史调出来": {"user": "marta"},
+        "从5月3号开始 lucy 卸载模型的记录": {"user": "lucy", "syscall": "models.unload", "since": "5月3号"},
+        "所有放行的调用都列出来": {"decision": "allow"},
     },
 )
 async def search(

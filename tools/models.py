@@ -36,6 +36,12 @@ Device = Literal["auto", "cpu", "gpu"]
         "本地已经下载好的模型有哪些？": {"state": "stored"},
         "目录里还有什么模型可以拉取": {"state": "catalog"},
         "看看有什么模型": {},
+        "anything loaded?": {"state": "loaded"},
+        "model-wise, what have I downloaded already": {"state": "stored"},
+        "is there a catalog of models to pull from?": {"state": "catalog"},
+        "every model you know about, please": {"state": "all"},
+        "磁盘上存了几个模型": {"state": "stored"},
+        "模型清单": {},
     },
 )
 async def list_(ctx: Context, state: State = "all") -> ModelList:
@@ -61,6 +67,11 @@ async def list_(ctx: Context, state: State = "all") -> ModelList:
         "查看 gpt2 的详细信息": {"model": "gpt2"},
         "falcon-7b 是什么许可证，从哪里来的？": {"model": "falcon-7b"},
         "看一下 e5-base 的模型卡": {"model": "e5-base"},
+        "is deepseek-coder-1.3b apache licensed": {"model": "deepseek-coder-1.3b"},
+        "context window of vicuna-13b-v1.5": {"model": "vicuna-13b-v1.5"},
+        "tell me about Qwen/Qwen2.5-7B-Instruct": {"model": "Qwen/Qwen2.5-7B-Instruct"},
+        "stablelm-2-1.6b 占多大空间": {"model": "stablelm-2-1.6b"},
+        "跑 Yi-34B-Chat 需要多少显存": {"model": "Yi-34B-Chat"},
     },
 )
 async def show(ctx: Context, model: Name) -> ModelCard:
@@ -87,6 +98,13 @@ async def show(ctx: Context, model: Name) -> ModelCard:
         "从 openai-community/gpt2 下载模型，取名 mygpt": {"model": "mygpt", "source": "openai-community/gpt2"},
         "下载 facebook/opt-125m": {"model": "facebook/opt-125m"},
         "用 /models/zh.gguf 这个文件添加模型 zh-chat": {"model": "zh-chat", "source": "/models/zh.gguf"},
+        "dl pythia-70m": {"model": "pythia-70m"},
+        "grab microsoft/DialoGPT-medium": {"model": "microsoft/DialoGPT-medium"},
+        "download https://models.example.org/frogsong.safetensors as frogsong": {
+            "model": "frogsong", "source": "https://models.example.org/frogsong.safetensors",
+        },
+        "下个 rwkv-4-169m 到本地": {"model": "rwkv-4-169m"},
+        "模型 nanhu 的文件在 /mnt/share/nanhu，导入一下": {"model": "nanhu", "source": "/mnt/share/nanhu"},
     },
 )
 async def pull(ctx: Context, model: Name, source: Name | None = None) -> Pulled:
@@ -114,6 +132,14 @@ async def pull(ctx: Context, model: Name, source: Name | None = None) -> Pulled:
         "用 transformers 启动 falcon-7b": {"model": "falcon-7b", "engine": "transformers"},
         "让 bge-small 在 GPU 上跑起来": {"model": "bge-small", "device": "gpu"},
         "请把 e5-base 一直留在内存里": {"model": "e5-base", "keep_alive": "forever"},
+        "keep starcoder2-3b warm for 45 minutes": {"model": "starcoder2-3b", "keep_alive": "45m"},
+        "load 'orca-mini' with transformers on cpu": {
+            "model": "orca-mini", "engine": "transformers", "device": "cpu",
+        },
+        "use litellm for solar-10.7b and get it going": {"model": "solar-10.7b", "engine": "litellm"},
+        "vllm 跑一下 glm-4-9b": {"model": "glm-4-9b", "engine": "vllm"},
+        "把 internlm2-7b 调进内存，闲置五分钟后释放": {"model": "internlm2-7b", "keep_alive": "5m"},
+        "预热一下 deberta-v3": {"model": "deberta-v3"},
     },
 )
 async def load(
@@ -143,6 +169,11 @@ async def load(
         "falcon-7b 不用了，释放它的内存": {"model": "falcon-7b"},
         "停掉 bge-small": {"model": "bge-small"},
         "麻烦让 e5-base 退出内存": {"model": "e5-base"},
+        "evict Qwen/Qwen2.5-7B-Instruct": {"model": "Qwen/Qwen2.5-7B-Instruct"},
+        "kick 'orca-mini' off the gpu": {"model": "orca-mini"},
+        "opt-1.3b isn't needed in memory anymore": {"model": "opt-1.3b"},
+        "把 glm-4-9b 撤出显存": {"model": "glm-4-9b"},
+        "让 Yi-34B-Chat 下线": {"model": "Yi-34B-Chat"},
     },
 )
 async def unload(ctx: Context, model: Name) -> Unloaded:
@@ -174,6 +205,19 @@ async def unload(ctx: Context, model: Name) -> Unloaded:
             "model": "baichuan-7b", "prompt": "翻译“早上好”", "max_tokens": 100,
         },
         "请 chatglm-6b 用一句话解释递归": {"model": "chatglm-6b", "prompt": "用一句话解释递归"},
+        "use zephyr-7b-beta to summarise the plot of Hamlet": {
+            "model": "zephyr-7b-beta", "prompt": "summarise the plot of Hamlet",
+        },
+        "Qwen/Qwen2.5-7B-Instruct, what is a monad?": {
+            "model": "Qwen/Qwen2.5-7B-Instruct", "prompt": "what is a monad?",
+        },
+        "in 200 tokens or less, get granite-3b to explain photosynthesis": {
+            "model": "granite-3b", "prompt": "explain photosynthesis", "max_tokens": 200,
+        },
+        "minicpm-2b：法国大革命是哪一年？": {"model": "minicpm-2b", "prompt": "法国大革命是哪一年？"},
+        "跟 deepseek-coder-1.3b 说 write hello world in Rust": {
+            "model": "deepseek-coder-1.3b", "prompt": "write hello world in Rust",
+        },
     },
 )
 async def generate(ctx: Context, model: Name, prompt: Private, max_tokens: int = 256) -> Text:
@@ -200,6 +244,11 @@ async def generate(ctx: Context, model: Name, prompt: Private, max_tokens: int =
         "falcon-7b 太占地方了，清除它的文件": {"model": "falcon-7b"},
         "移除 bge-small 这个模型": {"model": "bge-small"},
         "请彻底删除本地的 e5-base": {"model": "e5-base"},
+        "wipe zephyr-7b-beta off the drive": {"model": "zephyr-7b-beta"},
+        "uninstall the model codellama-7b": {"model": "codellama-7b"},
+        "I need room, throw away the files of facebook/opt-1.3b": {"model": "facebook/opt-1.3b"},
+        "干掉 glm-4-9b 的本地文件": {"model": "glm-4-9b"},
+        "不再需要 minicpm-2b，从磁盘移除": {"model": "minicpm-2b"},
     },
 )
 async def delete(ctx: Context, model: Name) -> Deleted:
