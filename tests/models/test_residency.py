@@ -55,6 +55,19 @@ def fits() -> None:
     pass
 
 
+def children() -> list[psutil.Process]:
+    """Engines of these tests; one that the whole run shares may be there besides."""
+    return [child for child in psutil.Process().children() if child not in others]
+
+
+others: list[psutil.Process] = []
+
+
+@pytest.fixture(autouse=True)
+def shared() -> None:
+    others[:] = psutil.Process().children()
+
+
 MINUTE = (60.0, "1m")
 
 
@@ -74,18 +87,18 @@ async def test_a_load_goes_on_when_one_of_two_gives_up(residency: Residency) -> 
 
 async def test_a_load_that_nobody_waits_for_leaves_no_process(residency: Residency) -> None:
     task = asyncio.create_task(residency.load(spec(), scripted, MINUTE, fits))
-    while not made or not psutil.Process().children():  # noqa: ASYNC110
+    while not made or not children():  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert residency.get("m") is None and psutil.Process().children() == []
+    assert residency.get("m") is None and children() == []
 
 
 async def test_a_load_that_fails_leaves_nothing_and_can_be_tried_again(residency: Residency) -> None:
     with pytest.raises(Failed):
         await residency.load(spec(script="{"), scripted, MINUTE, fits)
-    assert residency.all() == {} and psutil.Process().children() == []
+    assert residency.all() == {} and children() == []
     assert (await residency.load(spec(), scripted, MINUTE, fits)).alive
 
 
@@ -102,7 +115,7 @@ async def test_an_idle_model_leaves_when_its_time_is_up_and_use_starts_it_afresh
     assert await residency.expire() == []
     clock.now += 1
     assert await residency.expire() == ["m"]
-    assert residency.get("m") is None and psutil.Process().children() == []
+    assert residency.get("m") is None and children() == []
 
 
 async def test_forever_and_the_kernels_own_never_leave(residency: Residency, clock: Clock) -> None:
@@ -157,10 +170,9 @@ async def test_a_model_that_does_not_fit_is_never_started(residency: Residency) 
 
 
 async def test_close_ends_every_process(residency: Residency) -> None:
-    before = psutil.Process().children()
     await residency.load(spec("a"), scripted, (None, "forever"), fits)
     loading = asyncio.create_task(residency.load(spec("b"), scripted, MINUTE, fits))
     await asyncio.sleep(0)
     await residency.close()
     await asyncio.wait([loading])
-    assert [child for child in psutil.Process().children() if child not in before] == []
+    assert children() == []
