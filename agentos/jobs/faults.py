@@ -1,0 +1,19 @@
+"""Places where a test can kill a process, by name: `AGENTOS_FAULT=shim:claimed`.
+
+`zygote:received`, then in the shim `shim:forked`, `shim:locked` (it holds its attempt's lock), `shim:claimed` (nobody
+else can decide the attempt's fate), `shim:executed` (the command runs), `shim:ended` (all its processes are gone) and
+`shim:result-written`. Who imports this may pass other points through `fault`; they are listed where they stand.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+_POINT = os.environ.get("AGENTOS_FAULT", "")
+
+
+def fault(point: str) -> None:
+    """Kills this process with SIGKILL if it was told to die here."""
+    if point == _POINT:
+        os.kill(os.getpid(), signal.SIGKILL)
