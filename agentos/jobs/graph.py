@@ -74,6 +74,8 @@ def ordered(names: Mapping[int, str], parents: Mapping[int, Sequence[int]]) -> l
         UserError: they wait for one another in a circle, which the message shows.
     """
     graph = {number: [parent for parent in parents[number] if parent in names] for number in names}
+    if not any(graph.values()):
+        return list(names)
     try:
         return list(TopologicalSorter(graph).static_order())
     except CycleError as error:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import Any, get_args
 
 from agentos.errors import UserError
@@ -201,13 +199,9 @@ def _list(text: str) -> tuple[Any, ...]:
 
 def name_for(command: str) -> str:
     """What to call a job that was given no name: its program, or the script or module that it runs."""
-    try:
-        words = shlex.split(command, comments=True)
-    except ValueError:
-        words = command.split()
-    for word in words:
-        plain = PurePath(word).name
-        if plain and not word.startswith("-") and "=" not in word and not _RUNNERS.fullmatch(plain):
+    for word in re.split(r"[\s\"'();|&]+", command[:1000]):
+        plain = word.rsplit("/", 1)[-1]
+        if plain and not word.startswith(("-", "#", "$")) and "=" not in word and not _RUNNERS.fullmatch(plain):
             stem = re.sub(r"[^\w.+-]+", "-", plain.removesuffix(".py").removesuffix(".sh")).strip("-.")
             return "job" if not stem or stem.isdigit() else stem[:40]
     return "job"
