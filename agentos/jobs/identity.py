@@ -83,7 +83,7 @@ class Claim:
 
     def head(self) -> bytes:
         """What the shim writes; its child appends its own number and start time before it becomes the command."""
-        return f"started {self.shim} {self.shim_start} {self.boot} {self.started:.6f}\n".encode()
+        return f"started {self.shim} {self.shim_start} {self.boot} {self.started!r}\n".encode()
 
 
 VOID = b"void\n"

@@ -92,6 +92,11 @@ class LocalExecutor:
         await self._nursery.close()
         self._ends.put_nowait(None)
 
+    @property
+    def zygote(self) -> int | None:
+        """Number of the process that makes shims; None: there is none until the next start."""
+        return self._nursery.pid
+
     def nodes(self) -> tuple[Node, ...]:
         """The one: this machine."""
         return (self._node,)

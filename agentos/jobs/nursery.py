@@ -15,7 +15,7 @@ from typing import Any
 
 from agentos.errors import Failed
 
-_ZYGOTE = Path(__file__).with_name("zygote.py")
+_ZYGOTE = Path(__file__).with_name("bare.py")
 _PASSED = ("AGENTOS_FAULT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
 
 

@@ -71,7 +71,7 @@ class Shim:
         lock = os.open(f"{self.folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         fault("shim:locked")
-        self.started = time.time()
+        self.started = round(time.time(), 6)
         claim = self._claim()
         if claim is None:
             return
@@ -91,10 +91,7 @@ class Shim:
         os.set_blocking(self.wake, False)
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._on_term)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def _on_term(self, *_: object) -> None:
         self.told = True

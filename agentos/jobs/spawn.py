@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-_RESET = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD)
 
 
 def adopt_orphans() -> None:
@@ -76,9 +75,6 @@ def spawn(order: Mapping[str, Any], claim: int, output: int, group: Group | None
 def _become(order: Mapping[str, Any], claim: int, output: int, group: Group | None, shim: int) -> str:
     os.setsid()
     _die_with(shim)
-    signal.set_wakeup_fd(-1)
-    for number in _RESET:
-        signal.signal(number, signal.SIG_DFL)
     if group is not None:
         group.enter()
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The zygote: a small process that forks a shim for every attempt, in a millisecond. Run as a file, `python -I -S`.
+"""The zygote: a small process that forks a shim for every attempt, in a millisecond. bare.py runs it.
 
 Its standard input is a socket. A request is a length (four bytes, big end first) and JSON: an order, or `{"sweep": N}`.
 Its answers, and those of its shims, are lines of JSON. It ends when the system does; its shims go on.
@@ -12,17 +12,12 @@ import json
 import os
 import select
 import signal
-import sys
-import types
 
-
-def _bare_packages() -> None:
-    # The packages' own __init__ would be paid at every start, and could import anything.
-    folder = os.path.dirname(os.path.abspath(__file__))
-    for name, path in (("agentos", os.path.dirname(folder)), ("agentos.jobs", folder)):
-        package = types.ModuleType(name)
-        package.__path__ = [path]
-        sys.modules[name] = package
+from agentos.jobs import tree
+from agentos.jobs.faults import fault
+from agentos.jobs.identity import boot, starttime
+from agentos.jobs.shim import Shim
+from agentos.jobs.spawn import adopt_orphans
 
 
 class Zygote:
@@ -39,9 +34,6 @@ class Zygote:
     def run(self) -> None:
         """Until the system is gone."""
         signal.set_wakeup_fd(self.waker, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
         poll.register(self.wake, select.POLLIN)
@@ -60,9 +52,6 @@ class Zygote:
                     self._serve(request)
 
     def _serve(self, request: dict[str, object]) -> None:
-        from agentos.jobs.faults import fault
-        from agentos.jobs.identity import starttime
-
         if "sweep" in request:
             while self._orphans():
                 select.select([self.wake], [], [], 0.05)
@@ -81,8 +70,6 @@ class Zygote:
         self._say({"attempt": request["attempt"], "shim": pid, "start": starttime(pid) or 0})
 
     def _shim(self, order: dict[str, object]) -> None:
-        from agentos.jobs.shim import Shim
-
         try:
             os.close(self.wake)
             os.close(self.waker)
@@ -115,8 +102,6 @@ class Zygote:
 
     def _orphans(self) -> list[int]:
         """Kills what shims have left that did not end by themselves; who is still there."""
-        from agentos.jobs import tree
-
         orphans = [pid for pid in tree.children(os.getpid()) if pid not in self.shims]
         for pid in orphans:
             with contextlib.suppress(ProcessLookupError):
@@ -124,23 +109,19 @@ class Zygote:
         return orphans
 
 
-def main() -> None:
-    """Serves standard input."""
-    _bare_packages()
-    from agentos.jobs import shim  # noqa: F401  (before the first fork)
-    from agentos.jobs.spawn import adopt_orphans
-
+def serve() -> None:
+    """Serves the socket that is standard input, until the system is gone."""
     socket = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
     os.close(nothing)
     adopt_orphans()
+    # Handlers, not SIG_IGN: what is ignored stays so in the command, while a handler goes with exec.
+    for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    boot()
     gc.collect()
     gc.freeze()
     gc.disable()
     Zygote(socket).run()
-
-
-if __name__ == "__main__":
-    main()
