@@ -33,7 +33,7 @@ _PHRASES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
 def digits(text: str) -> str:
     """The text in lower case, with its spoken numbers as digits: `forty-five minutes`, `一个半小时`, `half an hour`."""
     said = _ENGLISH.sub(_english, text.lower())
-    said = _CHINESE_NUMBER.sub(lambda match: str(_chinese(match[0])), said)
+    said = _CHINESE_NUMBER.sub(lambda match: str(chinese(match[0])), said)
     for pattern, replacement in _PHRASES:
         said = re.sub(pattern, replacement, said)
     return said
@@ -45,7 +45,10 @@ def _english(match: re.Match[str]) -> str:
     return str(20 + 10 * _TENS.index(match["tens"]) + (_ONES.index(match["unit"]) if match["unit"] else 0))
 
 
-def _chinese(said: str) -> int:
+def chinese(said: str) -> int:
+    """The number that Chinese digits mean: `二十三`, `两百`, and digit by digit in years, `二〇二六`."""
+    if len(said) > 1 and not set(said) & set("十百"):
+        return int("".join(str(_CHINESE[char]) for char in said))
     total, pending = 0, None
     for char in said:
         if char in "十百":
