@@ -97,6 +97,9 @@ class Burst:
     serial: int
     seen: Tally = field(default_factory=lambda: Tally(0.8))
     groups: dict[Hashable, None] = field(default_factory=dict)
+    weights: Vector | None = None
+    ranks: dict[int, float] = field(default_factory=dict)
+    lefts: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -129,56 +132,58 @@ class History:
     """What finished jobs tell of those to come: by burst, then user and key, user and shape, shape, and all."""
 
     def __init__(self, preemptive: bool = False) -> None:
-        """Nothing known yet."""
+        """Nothing known yet.
+
+        Args:
+            preemptive: Rank by what is worth while when a job can be set aside; else by what it takes to the end.
+        """
         self.preemptive = preemptive
         self._all = Tally(0.999)
         self._shapes: dict[Hashable, Tally] = {}
         self._users: dict[Hashable, Tally] = {}
         self._kinds: dict[Hashable, Kind] = {}
+        self._bursts: dict[str, Burst] = {}
         self._serial = 0
 
     def group(self, request: Request) -> Hashable:
         """Same user, key, shape and priority, and the same burst."""
-        kind = self._kind(request)
-        burst = self._burst(kind, request.submitted)
-        level = int(math.log2(request.attained / 60.0 + 1.0) * 2) + 1 if request.attained > 0 else 0
-        group = (burst.serial, request.priority, level)
+        burst = self._of(request)
+        group = (burst.serial, request.priority, level(request.attained))
         burst.groups[group] = None
         return group
 
-    def rank(self, request: Request, group: Hashable) -> float:
+    def rank(self, request: Request, attained: float) -> float:
         """By priority, then by what it takes per job ended."""
-        left = self.estimate(request).after(request.attained)
-        effort = left.effort() if self.preemptive else left.typical()
-        return RANKS[request.priority] + math.log(max(effort, 1e-3) * size(request))
+        burst = self._of(request)
+        at = level(attained)
+        known = burst.ranks.get(at)
+        if known is None:
+            left = self.estimate(request).after(LEVELS[at])
+            effort = left.effort() if self.preemptive else left.typical()
+            known = burst.ranks[at] = math.log(max(1.0, effort)) + math.log(max(0.01, size(request)))
+        return RANKS[request.priority] + known
+
+    def turn(self, request: Request, attained: float) -> float:
+        """Where the next of the levels begins that run times are told apart by."""
+        return LEVELS[level(attained) + 1]
+
+    def left(self, request: Request, elapsed: float) -> float:
+        """The median of what is left."""
+        at = level(elapsed)
+        known = self._of(request).lefts
+        whole = known.get(at)
+        if whole is None:
+            whole = known[at] = LEVELS[at] + self.estimate(request).after(LEVELS[at]).quantile(0.5)
+        return max(whole - elapsed, 0.3 * elapsed, 1.0)
 
     def estimate(self, request: Request) -> Estimate:
         """Its whole run time."""
-        shape = (request.gpus, request.cpus, request.memory)
-        weights = self._all.over(PRIOR / PRIOR.sum(), 2.0)
-        if shape in self._shapes:
-            weights = self._shapes[shape].over(weights, 2.0)
-        if (request.user, shape) in self._users:
-            weights = self._users[request.user, shape].over(weights, 5.0)
-        kind = self._kinds.get((request.user, request.key, shape))
-        if kind is not None:
-            weights = kind.seen.over(weights, 5.0)
-            at = kind.find(request.submitted)
-            near = bisect_right(kind.starts, request.submitted)
-            counts, total = np.zeros(len(GRID)), 0.0
-            for distance, share in NEIGHBOURS:
-                other = (at if at >= 0 else near) + distance
-                if 0 <= other < len(kind.bursts) and kind.bursts[other].seen.total:
-                    seen = kind.bursts[other].seen
-                    weight = share * min(1.0, 3.0 / seen.total)
-                    counts = counts + weight * seen.counts
-                    total += weight * seen.total
-            weights = (counts + weights) / (total + 1.0)
-            if at >= 0:
-                weights = kind.bursts[at].seen.over(weights, 1.0)
+        burst = self._of(request)
+        if burst.weights is None:
+            burst.weights = self._weights(request, self._kind(request), burst)
         if request.time_limit is not None:
-            return Estimate(np.minimum(GRID, request.time_limit), weights)
-        return Estimate(GRID, weights)
+            return Estimate(np.minimum(GRID, request.time_limit), burst.weights)
+        return Estimate(GRID, burst.weights)
 
     def learn(self, request: Request, seconds: float) -> Iterable[Hashable]:
         """Counts one more run that ended well."""
@@ -189,13 +194,50 @@ class History:
         self._users.setdefault((request.user, shape), Tally(0.98)).add(at)
         kind = self._kind(request)
         kind.seen.add(at)
-        burst = self._burst(kind, request.submitted)
-        burst.seen.add(at)
+        self._burst(kind, request.submitted).seen.add(at)
+        self._bursts.pop(request.job, None)
         place = kind.find(request.submitted)
-        return [group for other in kind.bursts[max(0, place - 2) : place + 3] for group in other.groups]
+        changed: list[Hashable] = []
+        for other in kind.bursts[max(0, place - 2) : place + 3]:
+            other.weights = None
+            other.ranks.clear()
+            other.lefts.clear()
+            changed.extend(other.groups)
+        return changed
+
+    def _weights(self, request: Request, kind: Kind, burst: Burst) -> Vector:
+        shape = (request.gpus, request.cpus, request.memory)
+        weights = self._all.over(PRIOR / PRIOR.sum(), 2.0)
+        if shape in self._shapes:
+            weights = self._shapes[shape].over(weights, 2.0)
+        if (request.user, shape) in self._users:
+            weights = self._users[request.user, shape].over(weights, 5.0)
+        weights = kind.seen.over(weights, 5.0)
+        place = kind.find(request.submitted)
+        counts, total = weights, 1.0
+        for distance, part in NEIGHBOURS:
+            other = place + distance
+            if 0 <= other < len(kind.bursts) and kind.bursts[other].seen.total:
+                seen = kind.bursts[other].seen
+                weight = part * min(1.0, 3.0 / seen.total)
+                counts = counts + weight * seen.counts
+                total += weight * seen.total
+        return burst.seen.over(counts / total, 1.0)
+
+    def _of(self, request: Request) -> Burst:
+        burst = self._bursts.get(request.job)
+        if burst is None:
+            if len(self._bursts) > REMEMBERED:
+                self._bursts.clear()
+            burst = self._bursts[request.job] = self._burst(self._kind(request), request.submitted)
+        return burst
 
     def _kind(self, request: Request) -> Kind:
-        return self._kinds.setdefault((request.user, request.key, (request.gpus, request.cpus, request.memory)), Kind())
+        name = (request.user, request.key, request.gpus, request.cpus, request.memory)
+        kind = self._kinds.get(name)
+        if kind is None:
+            kind = self._kinds[name] = Kind()
+        return kind
 
     def _burst(self, kind: Kind, submitted: float) -> Burst:
         at = kind.find(submitted)
@@ -213,7 +255,18 @@ class History:
 
 NEIGHBOURS = ((-1, 1.0), (1, 1.0), (-2, 0.5), (2, 0.5))
 
+REMEMBERED = 200_000
+"""Jobs whose burst is looked up once only."""
+
 RANKS = {"high": 0.0, "normal": 1000.0, "low": 2000.0}
+
+LEVELS = [300.0 * (2.0**at - 1.0) for at in range(40)]
+"""The run times, in seconds, at which a running job is ranked anew."""
+
+
+def level(attained: float) -> int:
+    """Which of the levels so much run time is in."""
+    return bisect_right(LEVELS, attained) - 1
 
 
 def size(request: Request) -> float:

@@ -25,8 +25,16 @@ class Outlook(Protocol):
         """Jobs of one group are alike: same user, shape and priority at least; they are served as they came."""
         ...
 
-    def rank(self, request: Request, group: Hashable) -> float:
-        """Where its group stands; the smallest is served first."""
+    def rank(self, request: Request, attained: float) -> float:
+        """Where it stands when it has run for so many seconds; the smallest is served first."""
+        ...
+
+    def turn(self, request: Request, attained: float) -> float:
+        """The seconds of run time at which its rank changes next; infinity where it does not."""
+        ...
+
+    def left(self, request: Request, elapsed: float) -> float:
+        """The median of the seconds that it will yet run, when it has for so long."""
         ...
 
     def estimate(self, request: Request) -> Estimate:
@@ -41,6 +49,11 @@ class Outlook(Protocol):
 def due(request: Request) -> float:
     """From when on it is overdue, in seconds since the epoch."""
     return request.submitted + PATIENCE[request.priority]
+
+
+def ran(running: Running, now: float) -> float:
+    """Seconds that it has run for, its earlier attempts' included."""
+    return max(0.0, now - running.started) + running.request.attained
 
 
 class Bucket:
@@ -162,7 +175,7 @@ class Waiting:
         bucket = self._buckets.get(group)
         if bucket is None:
             bucket = self._buckets[group] = Bucket(group, request, next(self._serial))
-            bucket.rank = self.outlook.rank(request, group)
+            bucket.rank = self.outlook.rank(request, request.attained)
         bucket.add(request)
         self._jobs[request.job] = (request, bucket)
         self._place(bucket)
@@ -181,13 +194,12 @@ class Waiting:
         for group in self.outlook.learn(request, seconds):
             bucket = self._buckets.get(group)
             if bucket is not None:
-                bucket.rank = self.outlook.rank(bucket.head(), group)
+                bucket.rank = self.outlook.rank(bucket.head(), bucket.head().attained)
                 self._place(bucket)
 
     def remaining(self, running: Running, now: float) -> Estimate:
         """How much longer a running job will take, given how long it has."""
-        elapsed = max(0.0, now - running.started) + running.request.attained
-        return self.outlook.estimate(running.request).after(elapsed)
+        return self.outlook.estimate(running.request).after(ran(running, now))
 
     def _place(self, bucket: Bucket) -> None:
         lane = self.lanes.get(bucket.shape)
