@@ -101,6 +101,10 @@ class Displacing(Ranked):
             plan.start(bucket, wanted, at)
         return stops
 
+    def steady(self) -> Ranked:
+        """The same, where nothing may be set aside."""
+        return Ranked(self.name, self.fairness, self.seniors)
+
     def wake(self, now: float, queue: Waiting, running: Sequence[Running]) -> float | None:
         """When the first of the running jobs changes its rank."""
         turn = queue.outlook.turn

@@ -73,7 +73,10 @@ class Start:
 class Policy(Protocol):
     """Who runs next. Pure: the answer depends on the arguments alone, and changes none of them."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
 
     def decide(self, now: float, queue: Waiting, running: Sequence[Running], free: Sequence[Node]) -> list[Start]:
         """What to start now, in order. Together the starts fit into what is free.
