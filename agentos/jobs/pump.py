@@ -16,18 +16,15 @@ class Pump:
     """
 
     def __init__(self, folder: str, size: int = SIZE, count: int = COUNT) -> None:
-        """A log in that folder, of at most `count` files of `size` bytes. OSError: it cannot be made."""
+        """A log in that folder, of at most `count` files of `size` bytes; made when there is output."""
         self.path = os.path.join(folder, "log")
         self.size = size
         self.count = count
         self.dropped = 0
         self.last = b""
-        self._filled = 0
+        self._filled = size
         self._rotated = 0
-        self._fd = self._open()
-
-    def _open(self) -> int:
-        return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._fd = -1
 
     def write(self, data: bytes) -> None:
         """Appends it, or as much as the disk takes."""
@@ -52,5 +49,5 @@ class Pump:
             self._fd = -1
             with contextlib.suppress(OSError):
                 os.unlink(f"{self.path}.{self._rotated - self.count + 1}")
-        self._fd = self._open()
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._filled = 0

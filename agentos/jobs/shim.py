@@ -1,6 +1,7 @@
 """The shim: the parent of one attempt's command. It outlives the system, keeps the limits and records the end.
 
-It is forked from the zygote, which has imported all that it needs. Its promises: while it holds the lock the attempt
+It is forked from the zygote, which has imported all that it needs, and waits for its order.
+Its promises: while it holds the lock the attempt
 may run; when it has the claim nobody else can decide the attempt's fate; the command dies with it; its result is on
 disk before it ends.
 """
@@ -41,13 +42,10 @@ _FASTEST = 4 << 30
 class Shim:
     """One attempt, from its claim to its result."""
 
-    def __init__(self, order: Mapping[str, Any], reply: int) -> None:
-        """For that order; the system is told over `reply` that the command runs."""
-        self.order = order
-        self.folder: str = order["folder"]
+    def __init__(self, reply: int) -> None:
+        """The system is told over `reply` that the command runs."""
         self.reply = reply
-        self.limit: int | None = order["memory"]
-        self.grace: float = order["grace"]
+        self.order: Mapping[str, Any] = {}
         self.group: Group | None = None
         self.pid = 0
         self.status: int | None = None
@@ -57,17 +55,24 @@ class Shim:
         self.biggest = 0
         self.alone = False
         self.told = False
+        self.time_out: float | None = None
         self.kill_at: float | None = None
         self.pause = 0.05
         self.sample_at = 0.0
         self.interval = 0.05
 
-    def run(self) -> None:
-        """All of it."""
+    def run(self, orders: int) -> None:
+        """All of it: waits for the order, which comes from that pipe; ends where none comes."""
+        self._prepare()
+        with open(orders, "rb") as file:
+            data = file.read()
+        if not data:
+            return
+        self.order = json.loads(data)
+        self.folder: str = self.order["folder"]
+        self.limit: int | None = self.order["memory"]
+        self.grace: float = self.order["grace"]
         fault("shim:forked")
-        os.setsid()
-        adopt_orphans()
-        self._listen()
         lock = os.open(f"{self.folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         fault("shim:locked")
@@ -76,7 +81,6 @@ class Shim:
         if claim is None:
             return
         fault("shim:claimed")
-        self._reserve()
         self._start(claim)
         if self.pid and self.status is None:
             self._attend()
@@ -86,7 +90,12 @@ class Shim:
         self._record()
         fault("shim:result-written")
 
-    def _listen(self) -> None:
+    def _prepare(self) -> None:
+        os.setsid()
+        adopt_orphans()
+        self.born = starttime(os.getpid()) or 0
+        self.output, self.input = os.pipe()
+        os.set_blocking(self.output, False)
         self.wake, wake = os.pipe()
         os.set_blocking(self.wake, False)
         os.set_blocking(wake, False)
@@ -102,12 +111,15 @@ class Shim:
             fd = os.open(f"{self.folder}/claim", flags, 0o600)
         except FileExistsError:
             return None
-        os.write(fd, Claim(os.getpid(), starttime(os.getpid()) or 0, boot(), self.started).head())
+        os.write(fd, Claim(os.getpid(), self.born, boot(), self.started).head())
         return fd
 
     def _reserve(self) -> None:
         # The result must find room when the job itself has filled the disk.
-        fd = os.open(f"{self.folder}/result.new", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fd = os.open(f"{self.folder}/result.new", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return
         try:
             os.posix_fallocate(fd, 0, 4096)
         except (OSError, AttributeError):
@@ -117,14 +129,12 @@ class Shim:
 
     def _start(self, claim: int) -> None:
         self.pump = Pump(self.folder, self.order["log_size"], self.order["log_count"])
-        self.output, output = os.pipe()
-        os.set_blocking(self.output, False)
         if self.order["cgroup"]:
             group = Group(self.order["cgroup"])
             self.group = group if group.make(self.limit) else None
         self.baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
-        self.pid, self.detail = spawn(self.order, claim, output, self.group)
-        os.close(output)
+        self.pid, self.detail = spawn(self.order, claim, self.input, self.group, self._reserve)
+        os.close(self.input)
         os.close(claim)
         if self.detail:
             self.reason = "unstartable"

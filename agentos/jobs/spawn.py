@@ -8,7 +8,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from agentos.jobs.cgroup import Group
 from agentos.jobs.identity import starttime
@@ -35,7 +35,9 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def spawn(order: Mapping[str, Any], claim: int, output: int, group: Group | None) -> tuple[int, str]:
+def spawn(
+    order: Mapping[str, Any], claim: int, output: int, group: Group | None, meanwhile: Callable[[], None]
+) -> tuple[int, str]:
     """Starts the order's command, in a session of its own, its output into that file; returns once it runs.
 
     Args:
@@ -43,6 +45,7 @@ def spawn(order: Mapping[str, Any], claim: int, output: int, group: Group | None
         claim: The open claim file, which is told who the command is before it runs.
         output: An open file or pipe.
         group: The control group that it joins.
+        meanwhile: Called while the command is on its way.
 
     Returns:
         Its process number, and why it could not be run; empty when it runs.
@@ -65,6 +68,7 @@ def spawn(order: Mapping[str, Any], claim: int, output: int, group: Group | None
             os.write(theirs, why.encode()[:2000])
             os._exit(127)
     os.close(theirs)
+    meanwhile()
     said = b""
     while chunk := os.read(ours, 4096):
         said += chunk

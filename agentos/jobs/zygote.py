@@ -1,4 +1,4 @@
-"""The zygote: a small process that forks a shim for every attempt, in a millisecond. bare.py runs it.
+"""The zygote: a small process that forks a shim for every attempt, one ahead of the next order. bare.py runs it.
 
 Its standard input is a socket. A request is a length (four bytes, big end first) and JSON: an order, or `{"sweep": N}`.
 Its answers, and those of its shims, are lines of JSON. It ends when the system does; its shims go on.
@@ -19,6 +19,9 @@ from agentos.jobs.identity import boot, starttime
 from agentos.jobs.shim import Shim
 from agentos.jobs.spawn import adopt_orphans
 
+_BREATH = 5
+"""Milliseconds that an attempt gets to start before the next shim is made: the two would share the processor."""
+
 
 class Zygote:
     """The loop."""
@@ -27,6 +30,7 @@ class Zygote:
         """Serves that socket."""
         self.socket = socket
         self.shims: set[int] = set()
+        self.spare: tuple[int, int] | None = None
         self.wake, self.waker = os.pipe()
         os.set_blocking(self.wake, False)
         os.set_blocking(self.waker, False)
@@ -34,12 +38,15 @@ class Zygote:
     def run(self) -> None:
         """Until the system is gone."""
         signal.set_wakeup_fd(self.waker, warn_on_full_buffer=False)
+        self._breed()
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
         poll.register(self.wake, select.POLLIN)
         pending = b""
         while True:
-            ready = [fd for fd, _ in poll.poll()]
+            ready = [fd for fd, _ in poll.poll(None if self.spare is not None else _BREATH)]
+            if not ready:
+                self._breed()
             if self.wake in ready:
                 self._woken()
             if self.socket in ready:
@@ -48,10 +55,11 @@ class Zygote:
                     return
                 pending += data
                 while len(pending) >= 4 and len(pending) >= 4 + (size := int.from_bytes(pending[:4], "big")):
-                    request, pending = json.loads(pending[4 : 4 + size]), pending[4 + size :]
+                    request, pending = pending[4 : 4 + size], pending[4 + size :]
                     self._serve(request)
 
-    def _serve(self, request: dict[str, object]) -> None:
+    def _serve(self, data: bytes) -> None:
+        request = json.loads(data)
         if "sweep" in request:
             while self._orphans():
                 select.select([self.wake], [], [], 0.05)
@@ -59,21 +67,43 @@ class Zygote:
             self._say({"swept": request["sweep"]})
             return
         fault("zygote:received")
+        while True:
+            if self.spare is None and (why := self._breed()):
+                self._say({"attempt": request["attempt"], "refused": f"no process could be made: {why}"})
+                return
+            assert self.spare is not None
+            (pid, order), self.spare = self.spare, None
+            start = starttime(pid) or 0
+            try:
+                with open(order, "wb", buffering=0) as file:
+                    file.write(data)
+            except BrokenPipeError:
+                # Somebody killed it while it waited.
+                continue
+            self._say({"attempt": request["attempt"], "shim": pid, "start": start})
+            return
+
+    def _breed(self) -> str:
+        """Makes the next shim, which waits for its order; why it could not be made, or nothing."""
+        ours, theirs = os.pipe()
         try:
             pid = os.fork()
         except OSError as error:
-            self._say({"attempt": request["attempt"], "refused": f"no process could be made: {error.strerror}"})
-            return
+            os.close(ours)
+            os.close(theirs)
+            return error.strerror or "no room"
         if pid == 0:
-            self._shim(request)
+            self._shim(ours, theirs)
+        os.close(ours)
         self.shims.add(pid)
-        self._say({"attempt": request["attempt"], "shim": pid, "start": starttime(pid) or 0})
+        self.spare = (pid, theirs)
+        return ""
 
-    def _shim(self, order: dict[str, object]) -> None:
+    def _shim(self, order: int, mine: int) -> None:
         try:
-            os.close(self.wake)
-            os.close(self.waker)
-            Shim(order, self.socket).run()
+            for fd in (self.wake, self.waker, mine):
+                os.close(fd)
+            Shim(self.socket).run(order)
         except BaseException:
             import traceback
 

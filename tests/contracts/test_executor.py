@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +16,9 @@ import pytest
 import pytest_asyncio
 
 from agentos.errors import Failed
+from agentos.jobs import settle
 from agentos.jobs.executor import Ended, Executor, Order, Started
+from agentos.jobs.identity import read_claim
 from agentos.jobs.local import LocalExecutor
 
 Make = Callable[[], Executor]
@@ -32,6 +36,10 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     yield one
     for executor in made:
         await executor.close()
+    for folder in (tmp_path / "jobs").glob("*/*/"):
+        # What a failed test left.
+        if settle.held(folder) and (claim := read_claim(str(folder))) is not None:
+            os.kill(claim.shim, signal.SIGTERM)
 
 
 @pytest_asyncio.fixture

@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from agentos.errors import Failed
+from agentos.jobs import settle, tree
 from agentos.jobs.executor import Ended, Order, Started
 from agentos.jobs.identity import read_claim
 from agentos.jobs.local import LocalExecutor
@@ -36,6 +37,10 @@ async def make(tmp_path: Path) -> AsyncIterator[Callable[[], LocalExecutor]]:
     yield one
     for executor in made:
         await executor.close()
+    for folder in (tmp_path / "jobs").glob("*/*/"):
+        # What a failed test left.
+        if settle.held(folder) and (claim := read_claim(str(folder))) is not None:
+            os.kill(claim.shim, signal.SIGTERM)
 
 
 @pytest_asyncio.fixture
@@ -118,6 +123,17 @@ async def test_killed_commands_end_by_a_signal(executor: LocalExecutor, tmp_path
     os.kill(started.pid, signal.SIGKILL)
     ended = await end(executor)
     assert (ended.reason, ended.signal) == ("signal", 9)
+
+
+async def test_a_shim_killed_while_it_waits_for_an_order_is_not_missed(executor: LocalExecutor, tmp_path: Path) -> None:
+    for attempt in ("7.1", "7.2"):
+        assert executor.zygote is not None
+        await until(lambda: any(map(alive, tree.children(executor.zygote or 0))))
+        for spare in tree.children(executor.zygote):
+            os.kill(spare, signal.SIGKILL)
+            await until(lambda spare=spare: not alive(spare))
+        await executor.start(order(tmp_path, "exit 5", attempt))
+        assert (await end(executor)).exit_code == 5
 
 
 async def test_a_killed_zygote_is_replaced_and_running_shims_go_on(executor: LocalExecutor, tmp_path: Path) -> None:
