@@ -36,6 +36,8 @@ class Settings:
     threads: int = _doc("processor threads an engine uses; 0: as many as there are cores", 0)  # type: ignore[assignment]
     context: int = _doc("longest prompt and answer together of a local model, in tokens", 4096)  # type: ignore[assignment]
     offline: bool = _doc("fetch nothing: a model that is not stored is refused", False)  # type: ignore[assignment]
+    job_cpus: int = _doc("processor cores that jobs may take together; 0: as many as there are", 0)  # type: ignore[assignment]
+    job_memory: str = _doc("memory that jobs may ask for together, such as `16GiB`; default: the machine's", "")  # type: ignore[assignment]
     undo_hours: float = _doc("how long something deleted can be brought back", 24.0)  # type: ignore[assignment]
     remote_timeout: float = _doc("seconds a remote model may take to answer", 60.0)  # type: ignore[assignment]
     lang: str = _doc("`en` or `zh`, for text that answers no sentence; default: the locale's", "")  # type: ignore[assignment]
@@ -49,6 +51,11 @@ class Settings:
     def models(self) -> Path:
         """The model store."""
         return self.home / "models"
+
+    @property
+    def jobs(self) -> Path:
+        """A folder for every job: its output and results."""
+        return self.home / "jobs"
 
     @property
     def logs(self) -> Path:

@@ -15,7 +15,10 @@ from agentos.config import Settings
 from agentos.dispatch.context import Services
 from agentos.dispatch.dispatcher import Dispatcher, as_json
 from agentos.engines.make import maker
-from agentos.errors import AgentosError, Failed, Retry
+from agentos.errors import AgentosError, Failed, Retry, UserError
+from agentos.jobs.local import LocalExecutor
+from agentos.jobs.ours import OURS
+from agentos.jobs.service import JobService
 from agentos.kernel.examples import collect
 from agentos.kernel.graph import build, checkpoints, saver_on
 from agentos.kernel.planner import Planner
@@ -30,9 +33,11 @@ from agentos.policy.people import People
 from agentos.policy.trash import TrashCan
 from agentos.registry import Registry, installed
 from agentos.resources.machine import Machine
+from agentos.secrets import Masker, Secrets
 from agentos.store import Store
 from agentos.types import Approval, Caller, Engine, Event, Json, ModelSpec, Plan
 from agentos.types.seams import Progress
+from agentos.types.units import size
 
 log = logging.getLogger(__name__)
 HOUR = 3600.0
@@ -93,7 +98,12 @@ class System:
         self.trash = TrashCan(self.store, settings)
         self.models = ModelService(settings, self.store, maker(settings), self.trash)
         self.models.start()
-        services = Services(Machine(), self.models, self.monitor, self.audit, self.trash, self._kernel)
+        self.secrets = Secrets(self.store)
+        machine = Machine()
+        self.jobs = JobService(
+            self.store, self._executor(machine), OURS, settings.jobs, vault=self.secrets, masker=Masker
+        )
+        services = Services(machine, self.models, self.jobs, self.monitor, self.audit, self.trash, self._kernel)
         dispatcher = Dispatcher(
             self.registry, self.monitor, self.approvals, self.audit, services,
             names={"model": self.models.canonical}, made=owners.made,
@@ -104,6 +114,7 @@ class System:
         self._checkpoints = await checkpoints(settings.database)
         graph = build(self.planner, dispatcher, self.registry, saver_on(self._checkpoints))
         self.runs = Runs(self.store, graph, self.registry)
+        await self.jobs.open()
         await self._load_kernel()
         self.ready, self.boot = True, "ready"
         self._spawn(self._purge())
@@ -115,7 +126,7 @@ class System:
         self.ready = False
         for task in list(self._background):
             task.cancel()
-        for part in ("runs", "models"):
+        for part in ("runs", "jobs", "models"):
             if hasattr(self, part):
                 await getattr(self, part).close()
         if self._engine is not None:
@@ -172,6 +183,19 @@ class System:
                 self.approvals.settle(held.id, "no", caller.user, "its run was cancelled")
                 self.audit.refused(held.call, caller.user)
         return ended
+
+    def _executor(self, machine: Machine) -> LocalExecutor:
+        """What runs jobs, with the room that the settings leave it.
+
+        Raises:
+            UserError: a setting is no size.
+        """
+        cpus, memory, gpus = machine.room()
+        try:
+            memory = size(self.settings.job_memory) if self.settings.job_memory else memory
+        except ValueError as error:
+            raise UserError(f"the setting 'job_memory': {error}") from None
+        return LocalExecutor(self.settings.jobs, cpus=self.settings.job_cpus or cpus, memory=memory, gpus=gpus)
 
     def _known(self) -> list[str]:
         """Names of things that exist: models and users."""

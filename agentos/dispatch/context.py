@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agentos.types import Audit, Caller, Event, KernelView, Models, Policy, Resources, Trash
+from agentos.types import Audit, Caller, Event, Jobs, KernelView, Models, Policy, Resources, Trash
 
 Emit = Callable[[Event], Awaitable[None]]
 
@@ -16,6 +16,7 @@ class Services:
 
     resources: Resources
     models: Models
+    jobs: Jobs
     policy: Policy
     audit: Audit
     trash: Trash
@@ -31,6 +32,7 @@ class CallContext:
         self.call = call
         self.resources = services.resources
         self.models = services.models
+        self.jobs = services.jobs
         self.policy = services.policy
         self.audit = services.audit
         self.trash = services.trash

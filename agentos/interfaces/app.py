@@ -63,6 +63,22 @@ class People(Protocol):
         ...
 
 
+class Secrets(Protocol):
+    """Secrets by name, each its owner's."""
+
+    def names(self, user: str) -> list[str]:
+        """What a user's are called."""
+        ...
+
+    def put(self, name: str, value: str, user: str) -> None:
+        """Keeps one."""
+        ...
+
+    def drop(self, name: str, user: str) -> None:
+        """Forgets one."""
+        ...
+
+
 class System(Protocol):
     """The running system as the doors see it."""
 
@@ -83,6 +99,11 @@ class System(Protocol):
     @property
     def approvals(self) -> Approvals:
         """Held calls and rules."""
+        ...
+
+    @property
+    def secrets(self) -> Secrets:
+        """What jobs are given by name."""
         ...
 
     @property

@@ -11,11 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentos.config import load
-from agentos.errors import AgentosError, UserError
+from agentos.errors import AgentosError, Failed, UserError
 from agentos.interfaces.session import Outcome, Session, answer_lines
-
-_FINISHED = ("succeeded", "failed", "cancelled")
-_POLL = 0.5
 
 
 @dataclass
@@ -97,7 +94,7 @@ def _call(said: CallWords, user: str) -> int:
     try:
         outcome = session.follow(session.client.call(said.name, said.args, said.yes), hide=("plan",))
         if said.wait and outcome.ok:
-            outcome = _waited(session, outcome)
+            outcome = _with_job(session, outcome)
     except AgentosError as error:
         session.printer.error(str(error))
         failed = {"kind": "user" if isinstance(error, UserError) else "failed", "message": str(error)}
@@ -108,25 +105,43 @@ def _call(said: CallWords, user: str) -> int:
 
 
 def shown(outcome: Outcome) -> Any:
-    """A single call's result as one object: its fields, or `error`, or `waiting`."""
+    """A single call's result as one object: its fields, or `waiting`, or `error` with the fields there are."""
     if outcome.ok:
         return next(iter(outcome.results.values()), None)
     if outcome.waiting:
         return {"waiting": outcome.waiting}
     error = outcome.errors[-1] if outcome.errors else {"kind": "failed", "message": "it did not finish"}
-    return {"error": {"type": error["kind"], "message": error["message"]}}
+    known = next(iter(outcome.results.values()), None)
+    return {**(known if isinstance(known, dict) else {}), "error": {"type": error["kind"], "message": error["message"]}}
 
 
-def _waited(session: Session, outcome: Outcome) -> Outcome:
-    """The outcome once the job that the call started, if it did, has ended; its result is the job's."""
+def _with_job(session: Session, outcome: Outcome) -> Outcome:
+    """The outcome once the job that the call started, if it did, has ended; its result is the job's too."""
     result = next(iter(outcome.results.values()), None)
-    job = result.get("job") if isinstance(result, dict) else None
-    while isinstance(job, str) and job:
-        row = session.client.request("POST", "/v1/syscalls/jobs.show", {"args": {"job": job}, "session": ""})
-        if row.get("state") in _FINISHED:
-            done = row["state"] == "succeeded"
-            return Outcome(done, 0 if done else 1, outcome.run, results={"": {**result, **row}} if result else {})
-        time.sleep(_POLL)
+    if not isinstance(result, dict) or not isinstance(job := result.get("job"), str):
+        return outcome
+    ended = waited(session, job)
+    card = next(iter(ended.results.values()), None) or {}
+    if ended.ok or not card:
+        return Outcome(ended.ok, ended.exit_code, outcome.run, results={"": {**result, **card}}, errors=ended.errors)
+    failed = {"kind": "failed", "message": f"job {job} ({card['name']}) {card['state']}: {card['reason']}"}
+    return Outcome(False, ended.exit_code, outcome.run, results={"": {**result, **card}}, errors=[failed])
+
+
+def waited(session: Session, job: str) -> Outcome:
+    """The outcome of a job once it has ended, over restarts of the system; 1 where it did not succeed."""
+    for patience in (1.0, 2.0, 4.0, 8.0, None):
+        try:
+            outcome = session.follow(session.client.call("jobs.wait", {"job": job}), hide=("plan", "result", "reply"))
+            break
+        except Failed:  # the system ended while we waited; the job did not
+            if patience is None:
+                raise
+            time.sleep(patience)
+    card = next(iter(outcome.results.values()), None)
+    if outcome.ok and card:
+        outcome.ok = card["state"] == "succeeded"
+        outcome.exit_code = 0 if outcome.ok else 1
     return outcome
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from agentos import __version__
 
+_STATES = ("all", "queued", "running", "succeeded", "failed", "cancelled")
+_POLICIES = ("ours", "fifo", "easy", "tiresias", "srtf", "all")
 _ROLES = ("viewer", "operator", "admin")
 _EPILOG = """\
 exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied, 4 waiting for a person, 130 interrupted
@@ -37,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         return made
 
     _runs(add)
+    _jobs(add)
     _system(add)
     _policy(add)
     return parser
@@ -59,6 +62,27 @@ def _runs(add: Add) -> None:
     )
     undo = add("undo", "commands_runs:undo", "bring back what was deleted", json=True)
     undo.add_argument("id", nargs="?", default="", help="the undo id (the newest)")
+
+
+def _jobs(add: Add) -> None:
+    jobs = add("jobs", "commands_jobs:jobs", "show jobs, live while one waits or runs; or replay a trace", json=True)
+    jobs.add_argument("action", nargs="?", choices=("simulate",), help="replay a trace of jobs, without running any")
+    jobs.add_argument("trace", nargs="?", help="a CSV file: submission time, duration in seconds, GPUs")
+    jobs.add_argument("--state", choices=_STATES, default="all", help="only those in this state (all)")
+    jobs.add_argument("--once", action="store_true", help="print the table once, on a terminal too")
+    simulate = jobs.add_argument_group("simulate")
+    simulate.add_argument("--gpus", type=int, default=64, metavar="N", help="GPUs of the simulated cluster (64)")
+    simulate.add_argument("--policy", choices=_POLICIES, default="ours", help="who goes first (ours)")
+    simulate.add_argument("--limit", type=int, metavar="N", help="replay the first N jobs alone")
+    logs = add("logs", "commands_jobs:logs", "print what a job has printed")
+    logs.add_argument("job", help="its id or its name")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what it prints until it ends")
+    logs.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="lines from the end (50)")
+    wait = add("wait", "commands_jobs:wait", "wait until jobs have ended; 0 where all succeeded", json=True)
+    wait.add_argument("job", nargs="+", help="ids or names")
+    secrets = add("secrets", "commands_jobs:secrets", "list, keep or delete secrets that jobs are given", json=True)
+    secrets.add_argument("action", nargs="?", choices=("set", "delete"), help="set asks for the value, or reads a pipe")
+    secrets.add_argument("name", nargs="?", help="the name, which is the variable's too")
 
 
 def _system(add: Add) -> None:

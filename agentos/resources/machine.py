@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
@@ -10,6 +11,7 @@ from typing import Final, TypeVar
 
 from agentos.errors import UserError, unknown
 from agentos.resources import cpu, disks, gpus, memory, networks, processes
+from agentos.resources.limits import cpu_quota
 from agentos.types import Memory, ResourceReport
 
 KINDS: Final = ("all", "cpu", "memory", "gpu", "disk", "network", "processes")
@@ -26,6 +28,11 @@ class Machine:
     def memory(self) -> Memory:
         """Main memory, a container's limit included; quick enough to call before every load."""
         return memory.read()
+
+    def room(self) -> tuple[int, int, tuple[int, ...]]:
+        """What there is for jobs: processor cores, bytes of memory, indices of GPUs."""
+        cores = cpu.usable(len(cpu.allowed()) or os.cpu_count() or 1, cpu_quota())
+        return cores, memory.read().limit or memory.read().total, tuple(gpu.index for gpu in gpus.read(self._nvml))
 
     async def report(self, kind: str = "all", top: int = 10) -> ResourceReport:
         """Figures of one kind, or of all, sampled at the same time; `top` limits processes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from agentos.types.calls import Caller
@@ -82,16 +83,22 @@ class Jobs(Protocol):
         """Puts a job on disk; the same call never makes two."""
         ...
 
-    def listing(self, state: str) -> JobList:
+    async def listing(self, state: str) -> JobList:
         """Jobs in a state, or all, newest first."""
         ...
 
-    def card(self, job: str) -> JobCard:
+    async def card(self, job: str) -> JobCard:
         """All that is known of one job, by its id or its name."""
         ...
 
-    async def logs(self, job: str, tail: int) -> JobLog:
-        """The last lines of a job's output."""
+    async def logs(
+        self, job: str, tail: int, follow: bool, say: Callable[[str], Awaitable[None]]
+    ) -> JobLog:
+        """The last lines of a job's output; followed, `say` is told of it as it comes, until the job ends."""
+        ...
+
+    async def wait(self, job: str, progress: Progress) -> JobCard:
+        """A job once it has ended."""
         ...
 
     async def cancel(self, job: str, user: str) -> JobCancelled:

@@ -71,11 +71,11 @@ class Agentos:
 class Terminal:
     """A command with a person at its terminal."""
 
-    def __init__(self, agentos: Agentos, *args: str) -> None:
+    def __init__(self, agentos: Agentos, *args: str, term: str = "dumb") -> None:
         self._pid, self._master = pty.fork()
         if self._pid == 0:
             command = [sys.executable, "-m", "agentos", *args]
-            os.execve(command[0], command, agentos.env)
+            os.execve(command[0], command, {**agentos.env, "TERM": term})
         self.seen = ""
 
     def __enter__(self) -> Terminal:

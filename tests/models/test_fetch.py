@@ -44,7 +44,7 @@ async def test_the_next_call_takes_up_what_a_cancelled_one_left(server: Server, 
     server.hold.clear()
     task = asyncio.create_task(get(server, tmp_path))
     part = tmp_path / "f.part"
-    while not part.exists() or part.stat().st_size < 900_000:  # noqa: ASYNC110
+    while not part.exists() or part.stat().st_size < 900_000:
         await asyncio.sleep(0.005)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -87,7 +87,7 @@ async def test_a_load_goes_on_when_one_of_two_gives_up(residency: Residency) -> 
 
 async def test_a_load_that_nobody_waits_for_leaves_no_process(residency: Residency) -> None:
     task = asyncio.create_task(residency.load(spec(), scripted, MINUTE, fits))
-    while not made or not children():  # noqa: ASYNC110
+    while not made or not children():
         await asyncio.sleep(0.005)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -136,7 +136,7 @@ async def test_the_loop_expires_by_itself(residency: Residency, clock: Clock) ->
         await asyncio.sleep(0)
 
     loop = asyncio.create_task(residency.run(sleep))
-    while residency.get("m") is not None:  # noqa: ASYNC110
+    while residency.get("m") is not None:
         await asyncio.sleep(0.005)
     loop.cancel()
     assert slept[0] == 60
@@ -153,7 +153,7 @@ async def test_a_model_in_use_is_not_taken_away(residency: Residency) -> None:
 async def test_a_dead_engine_is_not_in_memory_and_the_next_load_makes_another(residency: Residency) -> None:
     held = await residency.load(spec(), scripted, MINUTE, fits)
     psutil.Process(held.loaded.pid).kill()
-    while held.alive:  # noqa: ASYNC110
+    while held.alive:
         await asyncio.sleep(0.005)
     assert residency.get("m") is None and residency.memory == 0
     again = await residency.load(spec(), scripted, MINUTE, fits)

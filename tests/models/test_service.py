@@ -142,7 +142,7 @@ async def test_a_model_that_writes_no_text_is_not_asked(here: Setting) -> None:
 async def test_idle_models_leave_and_answering_ones_stay(here: Setting) -> None:
     await here.models.load("other", keep_alive="1m")
     answer = asyncio.create_task(here.models.generate("other", "slow", 50, here.ctx))  # type: ignore[arg-type]
-    while not here.ctx.said:  # noqa: ASYNC110
+    while not here.ctx.said:
         await asyncio.sleep(0.01)
     here.now = 500
     assert await here.models.residency.expire() == []
@@ -155,7 +155,7 @@ async def test_idle_models_leave_and_answering_ones_stay(here: Setting) -> None:
 
 async def test_cancelling_an_answer_leaves_the_model_ready(here: Setting) -> None:
     answer = asyncio.create_task(here.models.generate("other", "slow", 50, here.ctx))  # type: ignore[arg-type]
-    while not here.ctx.said:  # noqa: ASYNC110
+    while not here.ctx.said:
         await asyncio.sleep(0.01)
     answer.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -198,7 +198,7 @@ async def test_a_dead_kernel_is_started_again(here: Setting) -> None:
     engine = await here.models.acquire("tiny")
     pid = here.models.residency.all()["tiny"].loaded.pid
     psutil.Process(pid).kill()
-    while here.models.residency.get("tiny"):  # noqa: ASYNC110
+    while here.models.residency.get("tiny"):
         await asyncio.sleep(0.01)
     assert await here.models.acquire("tiny") is not engine
     assert here.models.listing("loaded").models[0].kernel
