@@ -87,7 +87,8 @@ class LocalExecutor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for run in self._runs.values():
             if not run.running.done():
-                run.running.cancel()
+                run.running.set_exception(Failed("the system ends; what became of the job is told when it is back."))
+                run.running.exception()
         self._runs.clear()
         await self._nursery.close()
         self._ends.put_nowait(None)

@@ -50,7 +50,10 @@ class Zygote:
             if self.wake in ready:
                 self._woken()
             if self.socket in ready:
-                data = os.read(self.socket, 1 << 16)
+                try:
+                    data = os.read(self.socket, 1 << 16)
+                except ConnectionResetError:
+                    data = b""
                 if not data:
                     return
                 pending += data
