@@ -59,7 +59,7 @@ def order(tmp_path: Path, command: str, job: str = "7", **changes: Any) -> Order
 
 async def until(true: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
-        while not true():  # noqa: ASYNC110
+        while not true():
             await asyncio.sleep(0.005)
 
 
@@ -199,7 +199,7 @@ async def test_output_is_kept_as_it_is_and_found_by_its_offset(executor: Executo
 async def test_usage_tells_what_a_running_job_takes(executor: Executor, tmp_path: Path) -> None:
     await executor.start(order(tmp_path, f"{sys.executable} -I -S -c 'x = bytearray(50 << 20)\nwhile True: pass'"))
     async with asyncio.timeout(20):
-        while not ((usage := await executor.usage("7.1")) and usage.memory > 50 << 20 and usage.cpu > 1):  # noqa: ASYNC110
+        while not ((usage := await executor.usage("7.1")) and usage.memory > 50 << 20 and usage.cpu > 1):
             await asyncio.sleep(0.05)
     await executor.cancel("7.1")
     await end(executor)

@@ -60,7 +60,7 @@ def order(tmp_path: Path, command: str, attempt: str = "7.1") -> Order:
 
 async def until(true: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
-        while not true():  # noqa: ASYNC110
+        while not true():
             await asyncio.sleep(0.005)
 
 
