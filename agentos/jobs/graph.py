@@ -33,8 +33,8 @@ class Batch:
         fresh: dict[int, Spec] = {}
         for number, spec in zip(self.numbers, self.specs, strict=True):
             if number not in self.jobs:
-                fresh.setdefault(number, replace(spec, name=spec.name or name_for(spec.command)))
-        parents = {number: self._parents(number, spec, find) for number, spec in fresh.items()}
+                fresh.setdefault(number, spec if spec.name else replace(spec, name=name_for(spec.command)))
+        parents = {number: self._parents(number, spec, find) if spec.after else [] for number, spec in fresh.items()}
         for number in ordered({number: spec.name for number, spec in fresh.items()}, parents):
             job = _begin(number, fresh[number], [self.jobs[parent] for parent in parents[number]], now)
             self.jobs[number] = job

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -18,6 +18,8 @@ LONGEST_COMMAND = 128 * 1024 - 1
 """Bytes; the kernel takes no longer argument."""
 LONGEST_NAME = 200
 _RUNNERS = re.compile(r"env|nohup|time|exec|sudo|(?:ba|z|da)?sh|python[\d.]*|uv|poetry|run|torchrun|accelerate|launch")
+_WORD = re.compile(r"[^\s\"'();|&]+")
+_ODD = re.compile(r"[^\w.+-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -199,10 +201,11 @@ def _list(text: str) -> tuple[Any, ...]:
 
 def name_for(command: str) -> str:
     """What to call a job that was given no name: its program, or the script or module that it runs."""
-    for word in re.split(r"[\s\"'();|&]+", command[:1000]):
+    for found in _WORD.finditer(command, 0, 1000):
+        word = found[0]
         plain = word.rsplit("/", 1)[-1]
-        if plain and not word.startswith(("-", "#", "$")) and "=" not in word and not _RUNNERS.fullmatch(plain):
-            stem = re.sub(r"[^\w.+-]+", "-", plain.removesuffix(".py").removesuffix(".sh")).strip("-.")
+        if plain and word[0] not in "-#$" and "=" not in word and not _RUNNERS.fullmatch(plain):
+            stem = _ODD.sub("-", plain.removesuffix(".py").removesuffix(".sh")).strip("-.")
             return "job" if not stem or stem.isdigit() else stem[:40]
     return "job"
 
@@ -213,31 +216,10 @@ def check(spec: Spec) -> None:
     Raises:
         UserError: it cannot; the message says what to change.
     """
-    texts = [spec.command, spec.name, spec.cwd, spec.user, spec.kind, *spec.env, *spec.env.values(), *spec.secrets]
-    for wrong, why in (
-        (not all(_plain(text) for text in texts), "it has a null character, or is not valid text"),
-        (not spec.command.strip(), "its command is empty"),
-        (len(spec.command.encode("utf-8", "replace")) > LONGEST_COMMAND,
-         f"its command is longer than {LONGEST_COMMAND} bytes; put it into a script"),
-        (len(spec.name) > LONGEST_NAME or not (spec.name == "" or spec.name.isprintable()),
-         f"its name is longer than {LONGEST_NAME} characters or cannot be printed"),
-        (spec.name.isdigit(), "its name is a number, which would pass for a job's id"),
-        (spec.name != spec.name.strip(), "its name begins or ends with a space"),
-        (not spec.cwd.startswith("/"), f"its folder {spec.cwd!r} is not an absolute path"),
-        (not 1 <= spec.cpus <= 1_000_000, f"it asks for {spec.cpus} CPUs; the least is 1"),
-        (not 0 <= spec.gpus <= 1_000_000, f"it asks for {spec.gpus} GPUs"),
-        (spec.memory is not None and not 0 < spec.memory < 2**62, f"it asks for {spec.memory} bytes of memory"),
-        (spec.priority not in get_args(Priority), f"its priority {spec.priority!r} is not low, normal or high"),
-        (not _positive(spec.time_limit), f"its time limit is {spec.time_limit} seconds"),
-        (not 0 <= spec.retries <= 1000, f"it asks for {spec.retries} retries; the most is 1000"),
-        (not (math.isfinite(spec.backoff) and spec.backoff >= 0), f"its backoff is {spec.backoff} seconds"),
-        (spec.not_before is not None and not math.isfinite(spec.not_before), "its time is not a number"),
-        (not all(_VARIABLE.fullmatch(name) for name in [*spec.env, *spec.secrets]),
-         "a variable's name has other characters than letters, digits and _, or begins with a digit"),
-        (bool(set(spec.env) & set(spec.secrets)), "a variable is given both in the clear and as a secret"),
-    ):
-        if wrong:
-            raise UserError(f"the job {spec.name or spec.command[:60]!r} cannot be submitted: {why}. Nothing was.")
+    for right, why in _RULES:
+        if not right(spec):
+            said = why.format(spec=spec)
+            raise UserError(f"the job {spec.name or spec.command[:60]!r} cannot be submitted: {said}. Nothing was.")
 
 
 def _plain(text: str) -> bool:
@@ -248,3 +230,32 @@ def _plain(text: str) -> bool:
 
 def _positive(number: float | None) -> bool:
     return number is None or (math.isfinite(number) and number > 0)
+
+
+def _texts(spec: Spec) -> bool:
+    plain = _plain(spec.command) and _plain(spec.name) and _plain(spec.cwd) and _plain(spec.user)
+    return plain and all(map(_plain, [*spec.env, *spec.env.values()]))
+
+
+_RULES: tuple[tuple[Callable[[Spec], bool], str], ...] = (
+    (_texts, "it has a null character, or is not valid text"),
+    (lambda spec: bool(spec.command.strip()), "its command is empty"),
+    (lambda spec: len(spec.command) * 4 <= LONGEST_COMMAND or len(spec.command.encode()) <= LONGEST_COMMAND,
+     f"its command is longer than {LONGEST_COMMAND} bytes; put it into a script"),
+    (lambda spec: len(spec.name) <= LONGEST_NAME and (not spec.name or spec.name.isprintable()),
+     f"its name is longer than {LONGEST_NAME} characters or cannot be printed"),
+    (lambda spec: not spec.name.isdigit(), "its name is a number, which would pass for a job's id"),
+    (lambda spec: spec.name == spec.name.strip(), "its name begins or ends with a space"),
+    (lambda spec: spec.cwd.startswith("/"), "its folder {spec.cwd!r} is not an absolute path"),
+    (lambda spec: 1 <= spec.cpus <= 1_000_000, "it asks for {spec.cpus} CPUs; the least is 1"),
+    (lambda spec: 0 <= spec.gpus <= 1_000_000, "it asks for {spec.gpus} GPUs"),
+    (lambda spec: spec.memory is None or 0 < spec.memory < 2**62, "it asks for {spec.memory} bytes of memory"),
+    (lambda spec: spec.priority in get_args(Priority), "its priority {spec.priority!r} is not low, normal or high"),
+    (lambda spec: _positive(spec.time_limit), "its time limit is {spec.time_limit} seconds"),
+    (lambda spec: 0 <= spec.retries <= 1000, "it asks for {spec.retries} retries; the most is 1000"),
+    (lambda spec: math.isfinite(spec.backoff) and spec.backoff >= 0, "its backoff is {spec.backoff} seconds"),
+    (lambda spec: spec.not_before is None or math.isfinite(spec.not_before), "its time is not a number"),
+    (lambda spec: all(map(_VARIABLE.fullmatch, [*spec.env, *spec.secrets])),
+     "a variable's name has other characters than letters, digits and _, or begins with a digit"),
+    (lambda spec: not set(spec.env) & set(spec.secrets), "a variable is given both in the clear and as a secret"),
+)
