@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 
 from agentos.errors import NotFound, UserError
 from agentos.jobs import schema
@@ -87,6 +87,33 @@ class Queue:
         """
         for spec in specs:
             check(spec)
+        return self._insert(specs, now)
+
+    def submit_each(self, requests: Sequence[Sequence[Spec]], now: Timestamp) -> list[list[Job] | UserError]:
+        """Submissions of many callers, in one write to disk: each one's jobs, or why it has none.
+
+        A request does not see the others of the same write; what is wrong with one leaves them be.
+        """
+        answers: list[list[Job] | UserError] = [[] for _ in requests]
+        with self.transaction():
+            plain: list[int] = []
+            for at, specs in enumerate(requests):
+                try:
+                    if any(spec.after for spec in specs):
+                        answers[at] = self.submit(specs, now)
+                    else:
+                        for spec in specs:
+                            check(spec)
+                        plain.append(at)
+                except UserError as error:
+                    answers[at] = error
+            # Those that wait for nothing share one insertion, which halves their price.
+            made = iter(self._insert([spec for at in plain for spec in requests[at]], now))
+            for at in plain:
+                answers[at] = list(islice(made, len(requests[at])))
+        return answers
+
+    def _insert(self, specs: Sequence[Spec], now: Timestamp) -> list[Job]:
         with self.transaction() as db:
             (last,) = db.execute("select coalesce(max(id), 0) from jobs").fetchone()
             known: dict[int, Job] = {}

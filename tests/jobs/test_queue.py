@@ -107,6 +107,19 @@ def test_a_bad_submission_in_a_shared_transaction_leaves_the_others(queue):
     assert states(queue) == {"a": "queued", "d": "queued"}
 
 
+def test_many_callers_share_one_write_and_none_spoils_it_for_another(store, queue):
+    queue.submit([spec("old")], NOW)
+    answers = queue.submit_each(
+        [[spec("a", call="c1"), spec("b")], [spec("bad", cpus=0)], [spec("c", after=("old",))],
+         [spec("d", after=("a",))], [spec("twin", call="c1")], []], NOW,
+    )
+    assert [answer if isinstance(answer, UserError) else [job.spec.name for job in answer] for answer in answers] == [
+        ["a", "b"], answers[1], ["c"], answers[3], ["a"], [],
+    ]
+    assert isinstance(answers[1], UserError) and isinstance(answers[3], NotFound)
+    assert sorted(states(reopened(store))) == ["a", "b", "c", "old"]
+
+
 def test_an_end_is_recorded_once_and_never_changes(store, queue):
     queue.submit([spec()], NOW)
     change = run(queue, "1")
