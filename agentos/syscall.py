@@ -34,6 +34,8 @@ class Param:
     ] = "text"
     many: bool = False
     """Whether it takes a list."""
+    field: str = ""
+    """The field of an earlier step's result that it may take."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,8 @@ def describe(function: Function, family: str, owner: str = "agentos") -> Syscall
         kind, choices, many = _kind(annotation)
         default = None if required else parameter.default
         doc_of = described[parameter.name]
-        params.append(Param(parameter.name, annotation, required, default, doc_of, choices, kind, many))
+        field = _field(annotation) or parameter.name
+        params.append(Param(parameter.name, annotation, required, default, doc_of, choices, kind, many, field))
         shape[parameter.name] = (annotation, ... if required else default)
     model = create_model(full, __config__=ConfigDict(extra="forbid", coerce_numbers_to_str=True), **shape)
     result = hints.get("return")
@@ -185,6 +188,12 @@ def _args_section(doc: str) -> dict[str, str]:
         elif current and stripped:
             found[current] += f" {stripped}"
     return found
+
+
+def _field(annotation: Any) -> str:
+    """What field of a result its kind goes with, where that is not its own name."""
+    marks = [mark.field for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, Kind)]
+    return next(filter(None, [*marks, *map(_field, get_args(annotation))]), "")
 
 
 def _kind(annotation: Any) -> tuple[Any, tuple[str, ...], bool]:

@@ -208,13 +208,9 @@ async def unload(ctx: Context, model: Name) -> Unloaded:
         "use zephyr-7b-beta to summarise the plot of Hamlet": {
             "model": "zephyr-7b-beta", "prompt": "summarise the plot of Hamlet",
         },
-        "Qwen/Qwen2.5-7B-Instruct, what is a monad?": {
-            "model": "Qwen/Qwen2.5-7B-Instruct", "prompt": "what is a monad?",
-        },
         "in 200 tokens or less, get granite-3b to explain photosynthesis": {
             "model": "granite-3b", "prompt": "explain photosynthesis", "max_tokens": 200,
         },
-        "minicpm-2b：法国大革命是哪一年？": {"model": "minicpm-2b", "prompt": "法国大革命是哪一年？"},
         "跟 deepseek-coder-1.3b 说 write hello world in Rust": {
             "model": "deepseek-coder-1.3b", "prompt": "write hello world in Rust",
         },

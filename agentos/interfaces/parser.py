@@ -74,6 +74,8 @@ def _jobs(add: Add) -> None:
     simulate.add_argument("--gpus", type=int, default=64, metavar="N", help="GPUs of the simulated cluster (64)")
     simulate.add_argument("--policy", choices=_POLICIES, default="ours", help="who goes first (ours)")
     simulate.add_argument("--limit", type=int, metavar="N", help="replay the first N jobs alone")
+    simulate.add_argument("--restart", type=float, default=60.0, metavar="S", help="seconds a job set aside loses (60)")
+    simulate.add_argument("--steady", action="store_true", help="`ours` sets no job aside, as for jobs that cannot be")
     logs = add("logs", "commands_jobs:logs", "print what a job has printed")
     logs.add_argument("job", help="its id or its name")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what it prints until it ends")

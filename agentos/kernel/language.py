@@ -171,7 +171,7 @@ def _read_value(reader: _Reader) -> Json:
     return words[text]
 
 
-_WORD = re.compile(r"[~.]{0,2}/[^\s,;\"'，。；、“”]+|[A-Za-z0-9_~/.][A-Za-z0-9_~/.:@+\\-]*")
+_WORD = re.compile(r"[~.]{0,2}/[^\s,;\"'`，。；、“”’」』）]+|[A-Za-z0-9_~/.][A-Za-z0-9_~/.:@+\\-]*")
 _EDGES = ".,:;!?/"
 
 
@@ -269,6 +269,7 @@ def _shape(
         "float": r"/[0-9]{1,4}(\.[0-9]{1,6})?(e-[0-9]{1,2})?/",
         "bool": '("True" | "False")',
         "duration": r'"\"" (/([0-9]{1,4}[dhms]){1,3}/ | "forever") "\""',
+        "size": r'"\"" /[0-9]{1,5}(\.[0-9]{1,3})? ?([kmgtKMGT]i?)?[bB]?/ "\""',
         "private": '"\\"" FREE "\\""',
         "time": '"\\"" FREE "\\""',
         "text": '"\\"" FREE "\\""',
@@ -278,7 +279,7 @@ def _shape(
     kinds = [shapes.get(param.kind, name)]
     if param.kind == "topic":
         kinds += [f'"\\"" {_quote(topic)} "\\""' for topic in spans.topics]
-    wanted = {param.name, "text"} if param.kind == "private" else {param.name}
+    wanted = {param.field, "text"} if param.kind == "private" else {param.field}
     fields = wanted & {field for other in entries for field in other.fields}
     if later and fields:
         kinds.append(f"/s[1-7]/ ({' | '.join(_quote('.' + field) for field in sorted(fields))})")

@@ -20,8 +20,6 @@ ENTRIES = 4
 """Syscalls that a sentence of one clause is held to; one more for each further clause."""
 SHOTS = 6
 """Examples shown."""
-CLOSE = 3
-"""How many of a group's examples, the nearest ones, share it."""
 CLAUSE, DOCUMENTED = 0.8, 0.5
 """What a likeness to one clause, or to the documentation, counts against one to an example as a whole."""
 
@@ -32,7 +30,7 @@ class Found:
 
     entries: tuple[Syscall, ...]
     shots: tuple[Example, ...]
-    """The nearest example and its own nearest neighbours, itself last; always the same for one example."""
+    """A group of alike examples with the nearest one among them; always the same for one nearest example."""
     guess: Example | None
     """The nearest example."""
     weights: dict[str, float]
@@ -164,15 +162,21 @@ class Retrieval:
         return text
 
     def _neighbourhoods(self) -> list[tuple[Example, ...]]:
-        """For each example, the group that is shown where it is the nearest; close neighbours share one."""
-        groups: list[list[int]] = []
-        around = []
+        """For each example, the group that is shown where it is the nearest; neighbours share one.
+
+        A group is an example and its nearest neighbours; of all such groups, few enough are kept that every
+        example is in one (greedy set cover), because the states of each one are kept in memory.
+        """
+        groups = []
         for place, plain in enumerate(self._plain):
-            group = next((group for group in groups if place in group[-CLOSE:]), None)
-            if group is None:
-                scores = self._said.rank(plain)
-                others = sorted((other for other in scores if other != place), key=lambda other: -scores[other])
-                group = [*reversed(others[: SHOTS - 1]), place]
-                groups.append(group)
-            around.append(tuple(self._examples[member] for member in group))
-        return around
+            scores = self._said.rank(plain)
+            others = sorted((other for other in scores if other != place), key=lambda other: -scores[other])
+            groups.append([*reversed(others[: SHOTS - 1]), place])
+        around: dict[int, list[int]] = {}
+        left = [set(group) for group in groups]
+        while len(around) < len(groups):
+            best = max(range(len(groups)), key=lambda place: (len(left[place]), -place))
+            fresh = left[best] - around.keys()
+            around.update(dict.fromkeys(fresh, groups[best]))
+            left = [members - fresh for members in left]
+        return [tuple(self._examples[member] for member in around[place]) for place in range(len(groups))]

@@ -17,7 +17,7 @@ from agentos.registry import Registry
 _QUOTED = re.compile(r"""["'“‘「『`]([^"'”’」』`]{1,200})["'”’」』`]""")
 _STEPS = re.compile(
     r"\b(?:then|after|afterwards|and|also|plus|once|when|while|before|meanwhile)\b|[,;&]|[.!?](?=\s)|[，；。！？、]|"
-    r"然后|接着|之后|以后|同时|顺便|顺带|并且|并|再|和|另外|还有|完了|完成",
+    r"然后|接着|之后|以后|同时|顺便|顺带|并且|并|再|和|另外|还有|完了|完成|(?<!最)后(?![台面缀端来])",
     re.I,
 )
 """What may stand between two requests."""
@@ -29,7 +29,7 @@ _HAN = re.compile(r"[\u3400-\u9fff]+")
 _COUNTED = re.compile(
     r"\d|[一二两三四五六七八九十百半]|永|一直|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|"
     r"twenty|thirty|forty|fifty|sixty|ninety|hundred|thousand|half|quarter|couple|dozen|an? (?:hour|minute|day|week)|"
-    r"forever|always|never|indefinitely)\b",
+    r"forever|always|never|indefinitely|twice|thrice)\b",
     re.I,
 )
 _SHAPED = re.compile(r"(?=.*[A-Za-z])(?:.*[0-9_./:-].*)")
@@ -70,7 +70,7 @@ class SpanFinder:
                 continue
             if piece.lower() in self._choices or piece.lower() in self._known:
                 continue
-            if _SHAPED.match(piece) or piece.lower() not in self._words:
+            if piece.isdigit() or _SHAPED.match(piece) or piece.lower() not in self._words:
                 names[piece] = None
         for run in _HAN.findall(sentence):
             names |= dict.fromkeys(self._unusual(run))

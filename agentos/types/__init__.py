@@ -57,6 +57,7 @@ from agentos.types.seams import Audit, Context, Jobs, KernelView, Models, Policy
 from agentos.types.units import (
     Bytes,
     Count,
+    JobName,
     KeepAlive,
     Name,
     Percent,
@@ -72,7 +73,7 @@ from agentos.types.units import (
 __all__ = [
     "Allowed", "Approval", "AttemptRow", "Audit", "AuditRow", "AuditRows", "Bytes", "Call", "Caller", "Completed",
     "Context", "Count", "Cpu", "Decision", "Deleted", "Denied", "Disk", "Effect", "Engine", "Event", "Explanation",
-    "Generation", "Gpu", "Help", "HelpEntry", "JobCancelled", "JobCard", "JobList", "JobLog", "JobRequest",
+    "Generation", "Gpu", "Help", "HelpEntry", "JobCancelled", "JobCard", "JobList", "JobLog", "JobName", "JobRequest",
     "JobRow", "JobState", "JobSubmitted", "Jobs", "Json", "KeepAlive", "KernelStatus", "KernelView", "LoadedModel",
     "LoadedReport", "Memory", "Message", "ModelCard", "ModelList", "ModelRow", "ModelSpec", "Models", "Name",
     "NeedsPerson", "Network", "Percent", "Plan", "Policy", "Priority", "Private", "Process", "Prompt", "Pulled",

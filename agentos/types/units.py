@@ -24,6 +24,8 @@ class Kind:
     """
 
     name: str
+    field: str = ""
+    """The field of an earlier step's result that it may take; the parameter's own name where empty."""
 
 
 Bytes = Annotated[int, Unit("B")]
@@ -34,6 +36,8 @@ Count = Annotated[int, Unit("")]
 
 Name = Annotated[str, Kind("name")]
 """A model, data set, job, user or syscall, as the person wrote it."""
+JobName = Annotated[str, Kind("name", "job")]
+"""A job, by its id or its name."""
 Private = Annotated[str, Kind("private")]
 """Free text (a prompt, a command): audit rows keep its length and hash, never its words."""
 KeepAlive = Annotated[str, Kind("duration")]
@@ -54,6 +58,10 @@ _WORDS = [
     (r"(?:hours?|hrs?|个?小时|个?钟头)", "h"),
     (r"(?:days?|天)", "d"),
     (r"(?:weeks?|周|星期)", "w"),
+]
+_PREFIXES = [
+    (r"gigabytes?|gigs?|千兆(?:字节)?", "g"), (r"megabytes?|megs?|兆(?:字节)?", "m"), (r"kilobytes?", "k"),
+    (r"terabytes?|teras?", "t"),
 ]
 _FOREVER = {"forever", "-1", "always", "indefinitely", "永远", "一直", "永久"}
 
@@ -80,12 +88,15 @@ def seconds(text: str) -> float | None:
 
 
 def size(text: str) -> int:
-    """Bytes in a size written for people: `512MiB`, `2 GB`, `4g` (binary unless it says `B` alone with k, M, G, T).
+    """Bytes in a size written for people: `512MiB`, `2 GB`, `4g`, `3 gigs`, `2个G` (binary unless it says `B` alone with k, M, G, T).
 
     Raises:
         ValueError: the text is not a size.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b?)\s*", text.lower())
+    said = digits(text).lower()
+    for words, prefix in _PREFIXES:
+        said = re.sub(rf"\s*个?(?:{words})$", f"{prefix}b", said.strip())
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:个\s*)?([kmgt]?)(i?b?)\s*", said)
     if not match:
         raise ValueError(f"{text!r} is not a size; write it like '512MiB' or '4GB'")
     number, prefix, suffix = match.groups()

@@ -47,7 +47,11 @@ def test_every_example_reads_back_as_it_was_written(syscalls: Registry, examples
         expected = CHAT if parsed.chat else write(parsed.steps, syscalls)
         assert expected == example.answer, example.text
         for step in parsed.steps:
-            literal = {n: "x" if isinstance(v, dict) else v for n, v in step.args.items()}
+            literal = {
+                n: "x" if isinstance(v, dict) else ["x" if isinstance(one, dict) else one for one in v]
+                if isinstance(v, list) else v
+                for n, v in step.args.items()
+            }
             syscalls[step.syscall].validate(literal)
 
 
