@@ -266,7 +266,7 @@ LEVELS = [300.0 * (2.0**at - 1.0) for at in range(40)]
 
 def level(attained: float) -> int:
     """Which of the levels so much run time is in."""
-    return bisect_right(LEVELS, attained) - 1
+    return bisect_right(LEVELS, attained + 1e-3) - 1
 
 
 def size(request: Request) -> float:

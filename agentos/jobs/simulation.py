@@ -48,6 +48,7 @@ class Report:
     makespan: float
     decisions: int
     decision_mean: float
+    """Processor time, here and below."""
     decision_p99: float
     stops: int
     """How often a running job was set aside."""
@@ -107,14 +108,15 @@ def replay(
         notes.append(f"{none} of {len(trace)} jobs ask for no GPU; they are left out")
     if not jobs:
         raise UserError(f"none of the {len(trace)} jobs asks for 1 to {gpus} GPUs; nothing was simulated.")
-    chosen, outlook = _policy(policy, jobs, preemption)
+    chosen, outlook = choose(policy, jobs, preemption)
     run = Replay(jobs, gpus, chosen, Waiting(outlook), restart)
     began = time.perf_counter()
     run.run()
     return run.report(policy, time.perf_counter() - began, tuple(notes))
 
 
-def _policy(name: str, jobs: Sequence[TraceJob], preemption: bool) -> tuple[Policy, Outlook]:
+def choose(name: str, jobs: Sequence[TraceJob], preemption: bool) -> tuple[Policy, Outlook]:
+    """The policy of that name, and what it goes by; an oracle is told the trace."""
     if name == "fifo":
         return Fifo(), Unranked(History())
     if name == "easy":
@@ -205,17 +207,17 @@ class Replay:
         """Asks the policy and does as it says; when to ask again at the latest."""
         if not len(self.queue):
             return None
-        began = time.perf_counter()
+        began = time.thread_time()
         stops: list[str] = []
         if preemptive is not None:
             stops = preemptive.preempt(now, self.queue, list(self._running.values()), self._nodes())
-        spent = time.perf_counter() - began
+        spent = time.thread_time() - began
         for job in stops:
             self._stop(now, job)
         nodes, running = self._nodes(), list(self._running.values())
-        began = time.perf_counter()
+        began = time.thread_time()
         starts = self.policy.decide(now, self.queue, running, nodes)
-        self.took.append(spent + time.perf_counter() - began)
+        self.took.append(spent + time.thread_time() - began)
         for start in starts:
             self._start(now, start.job, start.gpus)
         return preemptive.wake(now, self.queue, list(self._running.values())) if preemptive is not None else None

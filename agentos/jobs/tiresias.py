@@ -31,7 +31,7 @@ class TwoQueues:
 
     def rank(self, request: Request, attained: float) -> float:
         """Which queue it is in."""
-        return 0.0 if attained < self.turn_at(request) - 1e-6 else 1.0
+        return 0.0 if attained < self.turn_at(request) - 1e-3 else 1.0
 
     def turn(self, request: Request, attained: float) -> float:
         """When it leaves the first queue."""
