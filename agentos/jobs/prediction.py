@@ -6,8 +6,9 @@ import math
 import re
 import shlex
 from bisect import bisect_right
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,12 +120,12 @@ class Kind:
 
 
 def signature(command: str) -> str:
-    """The part of a command that says what kind of work it is: no numbers, values or paths of single runs."""
+    """The part of a command that says what kind of work it is: its first words, no options, all numbers alike."""
     try:
         words = shlex.split(command)
     except ValueError:
         words = command.split()
-    kept = [re.sub(r"\d+", "0", word) for word in words if not word.startswith("-")]
+    kept = [re.sub(r"\d+", "0", word) for word in words if not re.fullmatch(r"-.*|[\d.,:e+-]+", word)]
     return " ".join(kept[:3])[:120]
 
 
@@ -190,8 +191,8 @@ class History:
         at = min(len(GRID) - 1, max(0, round(2 * math.log2(max(seconds, 1.0)))))
         shape = (request.gpus, request.cpus, request.memory)
         self._all.add(at)
-        self._shapes.setdefault(shape, Tally(0.99)).add(at)
-        self._users.setdefault((request.user, shape), Tally(0.98)).add(at)
+        _kept(self._shapes, shape, lambda: Tally(0.99)).add(at)
+        _kept(self._users, (request.user, shape), lambda: Tally(0.98)).add(at)
         kind = self._kind(request)
         kind.seen.add(at)
         self._burst(kind, request.submitted).seen.add(at)
@@ -234,10 +235,7 @@ class History:
 
     def _kind(self, request: Request) -> Kind:
         name = (request.user, request.key, request.gpus, request.cpus, request.memory)
-        kind = self._kinds.get(name)
-        if kind is None:
-            kind = self._kinds[name] = Kind()
-        return kind
+        return _kept(self._kinds, name, Kind)
 
     def _burst(self, kind: Kind, submitted: float) -> Burst:
         at = kind.find(submitted)
@@ -250,6 +248,8 @@ class History:
         place = bisect_right(kind.starts, submitted)
         kind.starts.insert(place, submitted)
         kind.bursts.insert(place, burst)
+        if len(kind.bursts) > 2 * KEPT:
+            del kind.bursts[:KEPT], kind.starts[:KEPT]
         return burst
 
 
@@ -258,7 +258,23 @@ NEIGHBOURS = ((-1, 1.0), (1, 1.0), (-2, 0.5), (2, 0.5))
 REMEMBERED = 200_000
 """Jobs whose burst is looked up once only."""
 
+KEPT = 10_000
+"""Kinds of jobs, and bursts of one kind, that are remembered; the first seen are forgotten first."""
+
 RANKS = {"high": 0.0, "normal": 1000.0, "low": 2000.0}
+
+T = TypeVar("T")
+
+
+def _kept(known: dict[Hashable, T], name: Hashable, make: Callable[[], T]) -> T:
+    """The one of that name, new where there is none; there are only so many."""
+    found = known.get(name)
+    if found is None:
+        if len(known) >= KEPT:
+            del known[next(iter(known))]
+        found = known[name] = make()
+    return found
+
 
 LEVELS = [300.0 * (2.0**at - 1.0) for at in range(40)]
 """The run times, in seconds, at which a running job is ranked anew."""
