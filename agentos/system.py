@@ -90,7 +90,7 @@ class System:
         self.people = People(self.store)
         owners = self._owners = Owners(self.store)
         self.monitor = Monitor(
-            self.registry, self.people.role_of, owner_of=owners.of, extra=settings.home / "policies"
+            self.registry, self.people.role_of, owner_of=self._owner_of, extra=settings.home / "policies"
         )
         self.approvals = Approvals(self.store, self.registry)
         self.audit = Audit(self.store, self.registry)
@@ -106,7 +106,7 @@ class System:
         services = Services(machine, self.models, self.jobs, self.monitor, self.audit, self.trash, self._kernel)
         dispatcher = Dispatcher(
             self.registry, self.monitor, self.approvals, self.audit, services,
-            names={"model": self.models.canonical}, made=owners.made,
+            names={"model": self.models.canonical, "job": self.jobs.canonical}, made=owners.made,
         )
         self.planner = Planner(
             self.registry, collect(self.registry), self._kernel_engine, self._known, self._kernel.planned
@@ -183,6 +183,10 @@ class System:
                 self.approvals.settle(held.id, "no", caller.user, "its run was cancelled")
                 self.audit.refused(held.call, caller.user)
         return ended
+
+    def _owner_of(self, kind: str, name: str) -> str | None:
+        """Whose a thing is; a job's own record says whose it is from the moment it is on disk."""
+        return self.jobs.owner(name) if kind == "Job" else self._owners.of(kind, name)
 
     def _executor(self, machine: Machine) -> LocalExecutor:
         """What runs jobs, with the room that the settings leave it.

@@ -89,6 +89,20 @@ class JobService:
         """Lets go; what runs goes on, and the next system takes it up."""
         await self.keeper.close()
 
+    def canonical(self, job: str) -> str:
+        """The id that rules know a job by; a name that nothing bears is given back as it is."""
+        try:
+            return self.queue.find.get(job).id
+        except UserError:
+            return job
+
+    def owner(self, job: str) -> str | None:
+        """Who submitted a job; None where there is no such job."""
+        try:
+            return self.queue.find.get(job).spec.user
+        except UserError:
+            return None
+
     async def submit(self, request: JobRequest, caller: Caller, call: str) -> JobSubmitted:
         """Puts a job on disk; the same call never makes two.
 

@@ -52,6 +52,8 @@ def shape(entry: Syscall) -> Shape:
     groups: list[str] = [entry.effect]
     if any(item.name == "user" and item.type == "String" for item in attributes):
         groups.append("names-a-user")
+    if entry.untrusted:
+        groups.append("output")
     if entry.family in ADMINISTRATION and entry.effect != "read":
         groups.append("administration")
     return Shape(

@@ -133,3 +133,14 @@ def test_a_table_fits_its_columns() -> None:
     }
     lines = table({"jobs": [row], "total": 90}, columns=60)
     assert lines[0] == "1 running (the newest 1 of 90)" and all(len(line) <= 60 for line in lines[1:])
+
+
+def test_another_persons_job_is_theirs_by_its_name_too(agentos: Agentos) -> None:
+    assert agentos.run("keys", "create", "--user", "otto", "--role", "operator").returncode == 0
+    job = submit(agentos, "echo mine; exit 1", "--name", "private-job")
+    agentos.run("wait", job)
+    for name in (job, "private-job"):
+        for call, rule in (("jobs.logs", "own-output"), ("jobs.retry", "own-jobs"), ("jobs.cancel", "destroy-own")):
+            done = agentos.run("--as", "otto", "call", call, "--job", name, "--yes")
+            assert done.returncode == 3 and rule in done.stderr, done.stderr
+    assert agentos.run("--as", "otto", "call", "jobs.show", "--job", "private-job").returncode == 0

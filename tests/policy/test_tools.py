@@ -43,10 +43,10 @@ async def test_they_reach_the_services_of_their_call(table, store, settings, clo
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_half_of_the_examples_are_chinese_and_their_words_are_in_the_sentence(name) -> None:
+def test_about_half_of_the_examples_are_chinese_and_their_words_are_in_the_sentence(name) -> None:
     examples = installed()[name].examples
     chinese = [said for said in examples if re.search(r"[\u4e00-\u9fff]", said)]
-    assert 8 <= len(examples) <= 10 and len(chinese) * 2 == len(examples)
+    assert len(examples) >= 8 and 0.4 <= len(chinese) / len(examples) <= 0.6
     for said, args in examples.items():
         for key, value in args.items():
             assert key in ("decision", "syscall", "topic") or value in said, (said, key)
