@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from agentos.config import Settings
 from agentos.registry import Registry
-from agentos.types import Caller, Event, Json, Models, Plan, Role
+from agentos.types import Caller, Event, Jobs, Json, Models, Plan, Role
 
 
 class Approvals(Protocol):
@@ -104,6 +104,11 @@ class System(Protocol):
     @property
     def secrets(self) -> Secrets:
         """What jobs are given by name."""
+        ...
+
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs' names, for completion."""
         ...
 
     @property

@@ -36,17 +36,15 @@ def jobs(args: Namespace) -> int:
     if args.json:
         print(json.dumps(_result(session, "jobs.list", request), ensure_ascii=False))
         return 0
-    live = moving(sys.stdout) and not args.once
-    return _live(session, request) if live else _once(session, request)
-
-
-def _once(session: Session, request: dict[str, Any]) -> int:
-    print("\n".join(table(_result(session, "jobs.list", request), columns=10_000)))
+    if moving(sys.stdout) and not args.once:
+        live(session, request)
+    else:
+        print("\n".join(table(_result(session, "jobs.list", request), columns=10_000)))
     return 0
 
 
-def _live(session: Session, request: dict[str, Any]) -> int:
-    """The table drawn over itself until nothing waits or runs any more."""
+def live(session: Session, request: dict[str, Any]) -> None:
+    """The table drawn over itself until nothing waits or runs any more, or until Ctrl-C."""
     import shutil
 
     drawn = 0
@@ -60,10 +58,10 @@ def _live(session: Session, request: dict[str, Any]) -> int:
             sys.stdout.flush()
             drawn = len(lines)
             if not any(row["state"] in _LIVE for row in listed["jobs"]):
-                return 0
+                return
             time.sleep(_TICK)
     except KeyboardInterrupt:
-        return 0
+        return
 
 
 def table(listed: dict[str, Any], columns: int, colour: bool = False) -> list[str]:

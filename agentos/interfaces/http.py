@@ -110,9 +110,11 @@ class Api:
     async def names(self, request: Request) -> Response:
         """Names that a prompt can complete, by what they are of."""
         self._who(request)
+        jobs = await self.system.jobs.listing("all") if self.system.ready else None
         models = self.system.models.listing("all").models if self.system.ready else []
         return JSONResponse({
             "syscall": [call.name for call in self.system.registry], "model": [row.model for row in models],
+            "job": [name for row in jobs.jobs for name in (row.id, row.name)] if jobs else [],
         })
 
     async def run(self, request: Request) -> Response:

@@ -39,6 +39,7 @@ class Repl:
             "/status": ("help_status", self._status),
             "/syscalls": ("help_syscalls", self._syscalls),
             "/approvals": ("help_approvals", self._approvals),
+            "/jobs": ("help_jobs", self._jobs),
             "/undo": ("help_undo", self._undo),
             "/quit": ("help_quit", self._quit),
         }
@@ -111,6 +112,11 @@ class Repl:
 
     def _status(self, rest: str) -> None:
         self._out.note(status_text(self._session, self._client.status()))
+
+    def _jobs(self, said: str) -> None:
+        from agentos.interfaces.commands_jobs import live
+
+        live(self._session, {"state": said or "all"})
 
     def _syscalls(self, rest: str) -> None:
         self._out.note(table_text(self._client.request("GET", "/v1/syscalls")["syscalls"]))

@@ -44,6 +44,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "help_status": ("the system and its kernel model", "系统与内核模型的状态"),
     "help_approvals": ("calls that wait for a yes; answer one", "等待确认的调用，并逐个答复"),
     "help_syscalls": ("what the system can do", "系统能做什么"),
+    "help_jobs": ("jobs, live while one waits or runs; Ctrl-C leaves", "任务列表，实时刷新；Ctrl-C 退出"),
     "help_undo": ("bring back what was deleted last, or by its id", "恢复最近删除的内容，或按编号恢复"),
     "help_quit": ("leave; the system goes on", "退出；系统继续运行"),
     "help_keys": (

@@ -27,6 +27,11 @@ _LABELS = {
         "example": "例子", "description": "说明", "context": "上下文", "download": "下载大小", "sources": "来源",
         "on_disk": "磁盘占用", "needs": "需要内存", "loaded": "已加载", "path": "路径", "source": "来源",
         "fetched": "新下载", "text": "文本", "tokens": "词元", "call": "调用", "arguments": "参数", "id": "编号",
+        "job": "任务", "jobs": "任务", "submitted": "提交时间", "runtime": "运行时长", "progress": "进度",
+        "priority": "优先级", "command": "命令", "folder": "目录", "cpus": "CPU 数", "at": "定时", "after": "等待",
+        "retries": "重试次数", "time_limit": "时限", "secrets": "密钥", "started": "开始", "ended": "结束",
+        "exit_code": "退出码", "peak_memory": "内存峰值", "expected": "预计时长", "attempts": "运行记录",
+        "attempt": "次数", "node": "节点", "signal": "信号", "detail": "说明", "lost": "缺失",
     }
 }
 _NOTHING = {"en": "none", "zh": "无"}
