@@ -1,4 +1,7 @@
-"""`agentos bench`: what this machine does, in one run, as ratios against named peers and measured limits."""
+"""`agentos bench`: what this machine does, in one run, as ratios against named peers and measured limits.
+
+Its parts: `plans`, `client`, `policy` and `jobs` (bench_jobs.py).
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from agentos.config import Settings, load
+from agentos.interfaces import bench_jobs
 from agentos.kernel.evaluation import load_suite
 from agentos.policy.monitor import Monitor
 from agentos.registry import Registry, installed
@@ -34,11 +38,17 @@ def main(args: Namespace) -> int:
     settings = load()
     table = installed()
     figures: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": _machine(), "versions": _versions()}
-    figures["client_start_ms"] = _client_start()
-    figures["policy_us"] = _policy(table)
-    figures["plans"] = asyncio.run(_plans(settings))
-    figures["plain"] = _plain(settings, table, figures["plans"].pop("path"))
-    _ratios(figures)
+    parts = {args.only} if args.only else {"plans", "client", "policy", "jobs"}
+    if "client" in parts:
+        figures["client_start_ms"] = _client_start()
+    if "policy" in parts:
+        figures["policy_us"] = _policy(table)
+    if "jobs" in parts:
+        figures["jobs"] = bench_jobs.measure()
+    if "plans" in parts:
+        figures["plans"] = asyncio.run(_plans(settings))
+        figures["plain"] = _plain(settings, table, figures["plans"].pop("path"))
+        _ratios(figures)
     print(_table(figures))
     if args.json:
         Path(args.json).write_text(json.dumps(figures, ensure_ascii=False, indent=1) + "\n", "utf-8")
@@ -135,21 +145,31 @@ def _ratios(figures: dict[str, Any]) -> None:
 
 
 def _table(figures: dict[str, Any]) -> str:
-    plans, plain, client = figures["plans"], figures["plain"], figures["client_start_ms"]
     machine = figures["machine"]
-    rows = [
+    rows = _plan_rows(figures) if "plans" in figures else []
+    if client := figures.get("client_start_ms"):
+        rows += [
+            ("client start (agentos status)", f"{client['status']} ms", f"bare interpreter: {client['python']} ms"),
+            ("prompt start", f"{client['prompt']} ms", f"prompt_toolkit alone: {client['prompt_toolkit']} ms"),
+        ]
+    if policy := figures.get("policy_us"):
+        rows += [("policy decision, median", f"{policy['median']} us", f"p99 {policy['p99']} us")]
+    if jobs := figures.get("jobs"):
+        rows += bench_jobs.rows(jobs)
+    wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    head = f"{figures['date']}, {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
+    return "\n".join([head, *(f"{a:{wide[0]}}  {b:>{wide[1]}}  {c}" for a, b, c in rows)])
+
+
+def _plan_rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
+    plans, plain = figures["plans"], figures["plain"]
+    return [
         ("sentence to plan, median", f"{plans['median_ms']} ms", f"{plans['of_plain']} of the plain way"),
         ("sentence to plan, 95th percentile", f"{plans['p95_ms']} ms", f"{plans['count']} sentences"),
         ("forward passes a plan, median", f"{plans['passes']:g}", f"weights as {plans['dtype']}"),
         ("the machine's limit for that", f"{plans['limit_ms']} ms", f"plans take {plans['of_limit']} times it"),
         ("transformers.generate, all schemas", f"{plain['median_ms']} ms", f"{plain['prompt_tokens']} prompt tokens"),
-        ("client start (agentos status)", f"{client['status']} ms", f"bare interpreter: {client['python']} ms"),
-        ("prompt start", f"{client['prompt']} ms", f"prompt_toolkit alone: {client['prompt_toolkit']} ms"),
-        ("policy decision, median", f"{figures['policy_us']['median']} us", f"p99 {figures['policy_us']['p99']} us"),
     ]
-    wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    head = f"{figures['date']}, {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
-    return "\n".join([head, *(f"{a:{wide[0]}}  {b:>{wide[1]}}  {c}" for a, b, c in rows)])
 
 
 def _timed(work: Callable[[], object]) -> float:

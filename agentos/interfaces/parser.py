@@ -100,7 +100,8 @@ def _system(add: Add) -> None:
     evaluate.add_argument("--model", default="", metavar="NAME", help="the kernel model (the one that runs)")
     evaluate.add_argument("--min", type=float, metavar="PERCENT", help="fail under this share of cases that are right")
     evaluate.add_argument("--json", default="", metavar="FILE", help="write every case and score to a file")
-    bench = add("bench", "commands_system:bench", "measure plans, passes, client start and policy on this machine")
+    bench = add("bench", "commands_system:bench", "measure plans, client start, policy and jobs on this machine")
+    bench.add_argument("--only", choices=("plans", "client", "policy", "jobs"), help="one part alone (all)")
     bench.add_argument("--json", default="", metavar="FILE", help="write the figures to a file")
 
 
