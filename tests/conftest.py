@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +99,43 @@ async def kernel_engine(home: config.Settings) -> AsyncIterator[Engine]:
         yield await service.acquire(home.kernel_model)
     finally:
         await service.close()
+
+
+class RayCluster:
+    """Real Ray nodes on this machine, in a process of their own."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("raycluster.py"))], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )
+        self.address = ""
+        self.raylets: dict[str, int] = {}
+
+    def add(self, **node: Any) -> str:
+        """A node more; its id."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        print(json.dumps({"add": node}), file=self._process.stdin, flush=True)
+        said = json.loads(self._process.stdout.readline())
+        self.address, self.raylets[said["id"]] = said["address"], said["raylet"]
+        return str(said["id"])
+
+    def kill(self, node: str) -> None:
+        """The node's own process dies at once; what it started is left as it is."""
+        os.kill(self.raylets.pop(node), signal.SIGKILL)
+
+    def close(self) -> None:
+        self._process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[RayCluster]:
+    """A cluster of one node: 2 CPUs, 1 GiB, and two GPUs that Ray is told of."""
+    pytest.importorskip("ray")
+    cluster = RayCluster()
+    cluster.add(num_cpus=2, num_gpus=2, memory=1 << 30)
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture(params=["qwen2", "llama"])

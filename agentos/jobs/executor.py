@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -102,6 +102,14 @@ class Executor(Protocol):
 
     def nodes(self) -> tuple[Node, ...]:
         """All that each node has; changes when one joins or dies."""
+        ...
+
+    def available(self) -> tuple[Node, ...]:
+        """The nodes that take jobs now, without what others hold of them."""
+        ...
+
+    def watch(self, changed: Callable[[], object]) -> None:
+        """Has it called whenever those change."""
         ...
 
     async def start(self, order: Order) -> Started:

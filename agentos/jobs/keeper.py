@@ -91,6 +91,7 @@ class Keeper:
                 self._ended.append(what)
         for job in self.queue.find.queued():
             self.waiting.add(request(job))
+        self.executor.watch(self.wake)
         self._spawn(self._hear())
         self._spawn(self._renew())
         self._turn()
@@ -114,7 +115,9 @@ class Keeper:
             UserError: it is not in order, or could never run here.
             Failed: the disk refuses; nothing was submitted.
         """
-        why = fits(wants(spec), self.executor.nodes())
+        nodes = self.executor.nodes()
+        # A cluster may be without nodes for a while: then nothing can be said yet.
+        why = fits(wants(spec), nodes) if nodes else None
         if why is not None:
             raise UserError(f"this job could never run here: {why}. Nothing was submitted; ask for less.")
         future: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
@@ -226,7 +229,7 @@ class Keeper:
         if not len(self.waiting):
             return []
         claimed = []
-        running, free = list(self.ledger.running.values()), self.ledger.free(self.executor.nodes())
+        running, free = list(self.ledger.running.values()), self.ledger.free(self.executor.available())
         for start in self._policy.decide(now, self.waiting, running, free):
             self.waiting.remove(start.job)
             attempt = self.queue.claim(

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class LocalExecutor:
 
     def __init__(
         self, folder: Path, *, cpus: int, memory: int, gpus: tuple[int, ...] = (), name: str = "local",
-        log_size: int = SIZE, log_count: int = COUNT,
+        log_size: int = SIZE, log_count: int = COUNT, lease: Path | None = None,
     ) -> None:
         """Nothing runs yet.
 
@@ -57,10 +57,11 @@ class LocalExecutor:
             name: Of this node.
             log_size: Bytes after which a log is rotated.
             log_count: How many files of a log are kept.
+            lease: A file as of lease.py; when it runs out, so do the attempts. None: they run as long as they like.
         """
         self.folder = folder
         self._node = Node(name, cpus, memory, gpus)
-        self._rotation = {"log_size": log_size, "log_count": log_count}
+        self._rules = {"log_size": log_size, "log_count": log_count, "lease": None if lease is None else str(lease)}
         self._runs: dict[str, _Run] = {}
         self._ends: asyncio.Queue[Ended | None] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -102,6 +103,13 @@ class LocalExecutor:
         """The one: this machine."""
         return (self._node,)
 
+    def available(self) -> tuple[Node, ...]:
+        """All of it: nobody else's is known."""
+        return (self._node,)
+
+    def watch(self, changed: Callable[[], object]) -> None:
+        """It never changes."""
+
     async def start(self, order: Order) -> Started:
         """Runs the command; from now on its end will be told. Failed: nothing ran and this attempt never will."""
         request = self._prepare(order)
@@ -123,7 +131,7 @@ class LocalExecutor:
         plain: dict[str, object] = {
             "attempt": order.attempt, "job": order.job, "folder": str(order.folder), "command": order.command,
             "cwd": order.cwd, "memory": order.memory, "time_limit": order.time_limit, "gpus": list(order.gpus),
-            "cpus": order.cpus, "grace": order.grace, **self._rotation,
+            "cpus": order.cpus, "grace": order.grace, **self._rules,
         }
         try:
             order.folder.mkdir(parents=True, exist_ok=True, mode=0o700)

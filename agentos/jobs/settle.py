@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agentos.errors import Failed
-from agentos.jobs import tree
+from agentos.jobs import placed, tree
 from agentos.jobs.executor import Ended
 from agentos.jobs.identity import Claim, mark, read_claim, void
 
@@ -51,6 +51,11 @@ def fate(attempt: str, folder: Path) -> Claim | Ended | None:
     deadline = time.monotonic() + _PATIENCE
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if (there := placed.where(folder)) is not None and not (folder / "result.json").exists():
+            raise Failed(
+                f"attempt {attempt} was sent to node {there.name} of a cluster and may run there; nothing was changed."
+                " Start the system with that cluster: `agentos serve --cluster ADDRESS`, or the setting 'cluster'."
+            )
         while time.monotonic() < deadline:
             lives = held(folder)
             if not lives and (ended := recorded(attempt, folder)) is not None:

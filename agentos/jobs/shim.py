@@ -24,6 +24,7 @@ from agentos.jobs import tree
 from agentos.jobs.cgroup import Group
 from agentos.jobs.faults import fault
 from agentos.jobs.identity import Claim, boot, starttime
+from agentos.jobs.lease import left
 from agentos.jobs.pump import Pump
 from agentos.jobs.spawn import adopt_orphans, spawn
 
@@ -35,6 +36,8 @@ _CHUNK = 1 << 16
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _AFTERMATH = 2.0
 """Seconds of grace for what a command leaves behind when it ends by itself."""
+_LOOK = 5.0
+"""Seconds after which a lease is looked at again at the latest."""
 _FASTEST = 4 << 30
 """Bytes a second: the pace at which a job is expected to take memory at most."""
 
@@ -57,6 +60,7 @@ class Shim:
         self.told = False
         self.time_out: float | None = None
         self.kill_at: float | None = None
+        self.lease_at: float | None = None
         self.pause = 0.05
         self.sample_at = 0.0
         self.interval = 0.05
@@ -154,6 +158,7 @@ class Shim:
         limit = self.order["time_limit"]
         self.time_out = begun + limit if limit is not None else None
         self.sample_at = begun + self.interval
+        self.lease_at = begun if self.order["lease"] else None
         poll = select.poll()
         poll.register(self.wake, select.POLLIN)
         poll.register(self.output, select.POLLIN)
@@ -174,6 +179,8 @@ class Shim:
         times = [self.sample_at if self.kill_at is None else self.kill_at]
         if self.time_out is not None and self.kill_at is None:
             times.append(self.time_out)
+        if self.lease_at is not None:
+            times.append(self.lease_at)
         return max(0.0, min(times) - time.monotonic()) * 1000 + 1
 
     def _pump(self, once: bool = False) -> bool:
@@ -213,6 +220,12 @@ class Shim:
                 self._end("lost", self.grace, "its shim was told to end by another than the system")
         if self.time_out is not None and now >= self.time_out:
             self._end("timeout", self.grace, f"it ran longer than {self.order['time_limit']:g} s")
+        if self.lease_at is not None and now >= self.lease_at:
+            remains = left(self.order["lease"])
+            self.lease_at = now + min(remains, _LOOK)
+            if remains <= 0:
+                self._end("lost", 0.0, "its node lost touch with the cluster")
+                self.kill_at, self.lease_at = now, None
         if self.kill_at is not None:
             if now >= self.kill_at:
                 self._kill()

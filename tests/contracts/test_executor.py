@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,24 @@ from agentos.jobs import settle
 from agentos.jobs.executor import Ended, Executor, Order, Started
 from agentos.jobs.identity import read_claim
 from agentos.jobs.local import LocalExecutor
+from agentos.jobs.ray import RayExecutor
 
 Make = Callable[[], Executor]
 
 
-@pytest_asyncio.fixture(params=["local"])
+@pytest_asyncio.fixture(params=["local", "ray"])
 async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Make]:
     """Makes executors over one folder, one after another: a system and its next life."""
     made: list[Executor] = []
 
+    def local() -> Executor:
+        return LocalExecutor(tmp_path / "jobs", cpus=2, memory=1 << 30, gpus=(0, 1), log_size=1 << 16)
+
+    def ray() -> Executor:
+        return RayExecutor(tmp_path / "jobs", request.getfixturevalue("ray_cluster").address, log_size=1 << 16)
+
     def one() -> Executor:
-        made.append(LocalExecutor(tmp_path / "jobs", cpus=2, memory=1 << 30, gpus=(0, 1), log_size=1 << 16))
+        made.append({"local": local, "ray": ray}[request.param]())
         return made[-1]
 
     yield one
@@ -57,6 +65,10 @@ def order(tmp_path: Path, command: str, job: str = "7", **changes: Any) -> Order
     return Order(f"{job}.1", job, tmp_path / "jobs" / job / "1", command, **values)
 
 
+async def start(executor: Executor, order: Order) -> Started:
+    return await executor.start(replace(order, node=executor.nodes()[0].name))
+
+
 async def until(true: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
         while not true():
@@ -69,7 +81,7 @@ async def end(executor: Executor) -> Ended:
 
 
 async def run(executor: Executor, tmp_path: Path, command: str, **changes: Any) -> Ended:
-    await executor.start(order(tmp_path, command, **changes))
+    await start(executor, order(tmp_path, command, **changes))
     return await end(executor)
 
 
@@ -87,7 +99,7 @@ async def test_it_says_what_its_nodes_have(executor: Executor) -> None:
 async def test_a_command_runs_where_and_as_it_is_told_and_its_end_is_told(executor: Executor, tmp_path: Path) -> None:
     before = time.time()
     command = "pwd; echo $A $CUDA_VISIBLE_DEVICES; exit 3"
-    started = await executor.start(order(tmp_path, command, env={"A": "é"}, gpus=(1,)))
+    started = await start(executor, order(tmp_path, command, env={"A": "é"}, gpus=(1,)))
     ended = await end(executor)
     assert (ended.attempt, ended.reason, ended.exit_code, ended.signal) == ("7.1", "exited", 3, None)
     assert before <= started.started == ended.started <= ended.finished <= time.time()
@@ -118,7 +130,7 @@ async def test_a_command_that_is_too_long_is_said_to_be(executor: Executor, tmp_
 async def test_a_folder_that_cannot_be_made_is_refused(executor: Executor, tmp_path: Path) -> None:
     (tmp_path / "jobs" / "7").write_text("in the way")
     with pytest.raises(Failed, match="has not begun"):
-        await executor.start(order(tmp_path, "true"))
+        await start(executor, order(tmp_path, "true"))
 
 
 async def test_the_systems_environment_stays_out_of_a_jobs(
@@ -165,7 +177,7 @@ async def test_a_job_within_its_memory_is_left_alone(executor: Executor, tmp_pat
 
 async def test_cancelling_ends_the_whole_tree(executor: Executor, tmp_path: Path) -> None:
     stubborn = "trap \"\" TERM; echo $$ >> pids; sleep 60; sleep 60"
-    await executor.start(order(tmp_path, f"(setsid sh -c '{stubborn}' &); (env -i sh -c '{stubborn}' &); sleep 60"))
+    await start(executor, order(tmp_path, f"(setsid sh -c '{stubborn}' &); (env -i sh -c '{stubborn}' &); sleep 60"))
     await until(lambda: (tmp_path / "pids").exists() and len((tmp_path / "pids").read_text().split()) == 2)
     await executor.cancel("7.1")
     assert (await end(executor)).reason == "cancelled"
@@ -197,7 +209,7 @@ async def test_output_is_kept_as_it_is_and_found_by_its_offset(executor: Executo
 
 
 async def test_usage_tells_what_a_running_job_takes(executor: Executor, tmp_path: Path) -> None:
-    await executor.start(order(tmp_path, f"{sys.executable} -I -S -c 'x = bytearray(50 << 20)\nwhile True: pass'"))
+    await start(executor, order(tmp_path, f"{sys.executable} -I -S -c 'x = bytearray(50 << 20)\nwhile True: pass'"))
     async with asyncio.timeout(20):
         while not ((usage := await executor.usage("7.1")) and usage.memory > 50 << 20 and usage.cpu > 1):
             await asyncio.sleep(0.05)
@@ -209,8 +221,8 @@ async def test_usage_tells_what_a_running_job_takes(executor: Executor, tmp_path
 async def test_jobs_go_on_without_their_system_and_are_adopted(make: Make, tmp_path: Path) -> None:
     first = make()
     await first.open()
-    started = await first.start(order(tmp_path, "while ! test -e go; do sleep 0.01; done; exit 4"))
-    await first.start(order(tmp_path, "exit 6", job="8"))
+    started = await start(first, order(tmp_path, "while ! test -e go; do sleep 0.01; done; exit 4"))
+    await start(first, order(tmp_path, "exit 6", job="8"))
     await until((tmp_path / "jobs" / "8" / "1" / "result.json").exists)
     await first.close()
     second = make()
@@ -226,7 +238,7 @@ async def test_jobs_go_on_without_their_system_and_are_adopted(make: Make, tmp_p
 async def test_an_adopted_job_can_be_cancelled(make: Make, tmp_path: Path) -> None:
     first = make()
     await first.open()
-    await first.start(order(tmp_path, "setsid sleep 60 & echo $! > pid; wait"))
+    await start(first, order(tmp_path, "setsid sleep 60 & echo $! > pid; wait"))
     await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
     await first.close()
     second = make()
@@ -241,12 +253,12 @@ async def test_an_attempt_that_was_not_begun_is_lost_and_never_runs(executor: Ex
     found = (await executor.adopt(["7.1"]))["7.1"]
     assert isinstance(found, Ended) and found.reason == "lost"
     with pytest.raises(Failed):
-        await executor.start(order(tmp_path, "touch ran"))
+        await start(executor, order(tmp_path, "touch ran"))
     assert not (tmp_path / "ran").exists()
 
 
 async def test_many_at_once_all_end_once(executor: Executor, tmp_path: Path) -> None:
     jobs = [str(number) for number in range(40)]
-    await asyncio.gather(*(executor.start(order(tmp_path, f"exit {job}", job=job)) for job in jobs))
+    await asyncio.gather(*(start(executor, order(tmp_path, f"exit {job}", job=job)) for job in jobs))
     ends = [await end(executor) for _ in jobs]
     assert {(one.attempt, one.exit_code) for one in ends} == {(f"{job}.1", int(job)) for job in jobs}
