@@ -38,6 +38,7 @@ class Settings:
     offline: bool = _doc("fetch nothing: a model that is not stored is refused", False)  # type: ignore[assignment]
     job_cpus: int = _doc("processor cores that jobs may take together; 0: as many as there are", 0)  # type: ignore[assignment]
     job_memory: str = _doc("memory that jobs may ask for together, such as `16GiB`; default: the machine's", "")  # type: ignore[assignment]
+    cluster: str = _doc("the Ray cluster that jobs run on: `auto` or `HOST:PORT`; default: this machine alone", "")  # type: ignore[assignment]
     undo_hours: float = _doc("how long something deleted can be brought back", 24.0)  # type: ignore[assignment]
     remote_timeout: float = _doc("seconds a remote model may take to answer", 60.0)  # type: ignore[assignment]
     lang: str = _doc("`en` or `zh`, for text that answers no sentence; default: the locale's", "")  # type: ignore[assignment]

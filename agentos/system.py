@@ -16,8 +16,10 @@ from agentos.dispatch.context import Services
 from agentos.dispatch.dispatcher import Dispatcher, as_json
 from agentos.engines.make import maker
 from agentos.errors import AgentosError, Failed, Retry, UserError
+from agentos.jobs.executor import Executor
 from agentos.jobs.local import LocalExecutor
 from agentos.jobs.ours import OURS
+from agentos.jobs.ray import RayExecutor
 from agentos.jobs.service import JobService
 from agentos.kernel.examples import collect
 from agentos.kernel.graph import build, checkpoints, saver_on
@@ -188,12 +190,14 @@ class System:
         """Whose a thing is; a job's own record says whose it is from the moment it is on disk."""
         return self.jobs.owner(name) if kind == "Job" else self._owners.of(kind, name)
 
-    def _executor(self, machine: Machine) -> LocalExecutor:
-        """What runs jobs, with the room that the settings leave it.
+    def _executor(self, machine: Machine) -> Executor:
+        """What runs jobs: a cluster, or this machine with the room that the settings leave it.
 
         Raises:
-            UserError: a setting is no size.
+            UserError: a setting is no size, or no address.
         """
+        if self.settings.cluster:
+            return RayExecutor(self.settings.jobs, self.settings.cluster)
         cpus, memory, gpus = machine.room()
         try:
             memory = size(self.settings.job_memory) if self.settings.job_memory else memory

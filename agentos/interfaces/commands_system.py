@@ -6,6 +6,7 @@ import json
 import os
 import time
 from argparse import Namespace
+from dataclasses import replace
 from typing import Any
 
 from agentos import __version__
@@ -56,7 +57,8 @@ def serve(args: Namespace) -> int:
     """`agentos serve`."""
     from agentos.interfaces.server import serve as run
 
-    return run(load(), args.http, args.detached)
+    settings = load()
+    return run(replace(settings, cluster=args.cluster or settings.cluster), args.http, args.detached)
 
 
 def stop(args: Namespace) -> int:

@@ -93,6 +93,7 @@ def _system(add: Add) -> None:
     add("status", "commands_system:status", "show whether the system runs and how it does", json=True)
     serve = add("serve", "commands_system:serve", "run the system in the foreground")
     serve.add_argument("--http", default="", metavar="HOST:PORT", help="serve holders of a key over TCP too (loopback)")
+    serve.add_argument("--cluster", default="", metavar="ADDRESS", help="run jobs on a Ray cluster: auto or HOST:PORT")
     serve.add_argument("--detached", action="store_true", help=argparse.SUPPRESS)
     add("stop", "commands_system:stop", "end the system")
     evaluate = add("eval", "commands_system:evaluate", "score a kernel model on an evaluation suite")
