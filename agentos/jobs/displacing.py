@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import cached_property
+from operator import itemgetter
 
 from agentos.jobs.placing import Room
+from agentos.jobs.planning import Plan
 from agentos.jobs.scheduling import Request, Running
-from agentos.jobs.waiting import due
+from agentos.jobs.waiting import due, ran
 
 Standing = tuple[float, float, Running]
 """Rank with the user's share counted in, submission, the job."""
 
 
-@dataclass
 class Victims:
-    """The running jobs that may be stopped, node by node."""
+    """The running jobs that may be stopped, node by node; ranked when the first is asked for."""
 
-    standings: list[Standing]
-    by_node: dict[str, list[Standing]] = field(default_factory=dict)
+    def __init__(self, plan: Plan) -> None:
+        """Those of the plan's running jobs that are preemptible."""
+        self._plan = plan
 
-    def __post_init__(self) -> None:
-        """Sorted, the worst last."""
-        for one in sorted(self.standings, key=lambda item: item[:2]):
-            self.by_node.setdefault(one[2].node, []).append(one)
+    @cached_property
+    def by_node(self) -> dict[str, list[Standing]]:
+        """On each node, the worst last."""
+        plan, rank = self._plan, self._plan.queue.outlook.rank
+        standings = [
+            (rank(request, ran(one, plan.now)) + plan.loss(request.user), request.submitted, one)
+            for one in plan.running
+            if (request := one.request).preemptible
+        ]
+        standings.sort(key=itemgetter(0, 1))
+        found: dict[str, list[Standing]] = {}
+        for standing in standings:
+            found.setdefault(standing[2].node, []).append(standing)
+        return found
 
     def worst(self) -> tuple[float, float]:
         """The rank and submission of the worst of all."""

@@ -74,6 +74,10 @@ class Plan:
         if self.fairness:
             self._losses[request.user] = self.loss(request.user) + self.fairness * self.share(bucket.shape)
 
+    def skip(self, bucket: Bucket) -> None:
+        """Leaves the bucket alone from now on."""
+        self._served[bucket.serial] = (None, iter(()))
+
     def best(self, lane: Lane) -> Candidate | None:
         """The lane's first, when users that have much already stand back."""
         best: Candidate | None = None
@@ -91,10 +95,6 @@ class Plan:
                         best = found
                     break
         return best
-
-    def ranked(self) -> Ranks:
-        """The best candidates of all lanes, as the plan takes from them."""
-        return Ranks(self)
 
     def oldest(self, until: float) -> Iterator[tuple[float, float, Bucket, Request]]:
         """Due time, the machine's part that older ones have, bucket, job: those due by then, the first due first."""
@@ -136,18 +136,18 @@ class Plan:
 class Ranks:
     """Candidates of several lanes, the best first; ranks only get worse while one decision is made."""
 
-    def __init__(self, plan: Plan) -> None:
-        """All lanes of the plan's queue."""
+    def __init__(self, plan: Plan, everywhere: bool) -> None:
+        """The lanes that have place; all of them, where place can be made everywhere."""
         self._plan = plan
+        self._skipped: dict[Shape, int] = {}
         self._heap: list[tuple[Candidate, Lane]] = []
         for lane in plan.queue.lanes.values():
-            best = plan.best(lane)
-            if best is not None:
+            if (everywhere or plan.room.find(*lane.shape) >= 0) and (best := plan.best(lane)) is not None:
                 self._heap.append((best, lane))
         heapq.heapify(self._heap)
 
-    def first(self) -> tuple[Candidate, Lane] | None:
-        """The best now; stays until it is started or dropped."""
+    def first(self) -> tuple[Candidate, Request] | None:
+        """The best now; stays until it is started or skipped."""
         heap = self._heap
         while heap:
             candidate, lane = heap[0]
@@ -156,13 +156,21 @@ class Ranks:
                 heapq.heappop(heap)
             elif current[:3] != candidate[:3]:
                 heapq.heapreplace(heap, (current, lane))
-            else:
-                return current, lane
+            elif (request := self._plan.head(current[3])) is not None:
+                return current, request
         return None
 
-    def drop(self) -> None:
-        """No more of the lane that the first one is of."""
-        heapq.heappop(self._heap)
+    def skip(self) -> None:
+        """Goes on without the first one's bucket, and soon without its lane: there a better fit is not worth more."""
+        candidate, lane = self._heap[0]
+        self._plan.skip(candidate[3])
+        tried = self._skipped[lane.shape] = self._skipped.get(lane.shape, 0) + 1
+        if tried >= TRIES or self._plan.room.find(*lane.shape) < 0:
+            heapq.heappop(self._heap)
+
+
+TRIES = 8
+"""Buckets of about one shape that are tried for a place."""
 
 
 def _first(item: tuple[float, Request]) -> float:

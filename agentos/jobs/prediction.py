@@ -8,6 +8,7 @@ import shlex
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -90,17 +91,24 @@ class Tally:
 
 
 @dataclass(eq=False)
+class Belief:
+    """A distribution over `GRID`, with what was worked out from it; jobs of which as much is known share one."""
+
+    weights: Vector
+    efforts: dict[int, float] = field(default_factory=dict)
+    lefts: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
 class Burst:
     """Jobs of one kind that came close together; they tend to run alike."""
 
     start: float
     end: float
     serial: int
-    seen: Tally = field(default_factory=lambda: Tally(0.8))
+    seen: Tally | None = None
     groups: dict[Hashable, None] = field(default_factory=dict)
-    weights: Vector | None = None
-    ranks: dict[int, float] = field(default_factory=dict)
-    lefts: dict[int, float] = field(default_factory=dict)
+    belief: Belief | None = None
 
 
 @dataclass(eq=False)
@@ -110,6 +118,7 @@ class Kind:
     seen: Tally = field(default_factory=lambda: Tally(0.98))
     starts: list[float] = field(default_factory=list)
     bursts: list[Burst] = field(default_factory=list)
+    belief: Belief | None = None
 
     def find(self, submitted: float) -> int:
         """Where the burst of that moment is, or -1."""
@@ -122,11 +131,17 @@ class Kind:
 def signature(command: str) -> str:
     """The part of a command that says what kind of work it is: its first words, no options, all numbers alike."""
     try:
-        words = shlex.split(command)
+        # Where nothing is quoted the plain way gives the same words, forty times as fast.
+        words = shlex.split(command) if _QUOTED.search(command) else command.split()
     except ValueError:
         words = command.split()
-    kept = [re.sub(r"\d+", "0", word) for word in words if not re.fullmatch(r"-.*|[\d.,:e+-]+", word)]
-    return " ".join(kept[:3])[:120]
+    kept = (_NUMBER.sub("0", word) for word in words if not _OPTION.fullmatch(word))
+    return " ".join(islice(kept, 3))[:120]
+
+
+_QUOTED = re.compile(r"""["'\\]""")
+_NUMBER = re.compile(r"\d+")
+_OPTION = re.compile(r"-.*|[\d.,:e+-]+")
 
 
 class History:
@@ -155,14 +170,14 @@ class History:
 
     def rank(self, request: Request, attained: float) -> float:
         """By priority, then by what it takes per job ended."""
-        burst = self._of(request)
+        belief = self._of(request).belief or self._belief(request)
         at = level(attained)
-        known = burst.ranks.get(at)
+        known = belief.efforts.get(at)
         if known is None:
-            left = self.estimate(request).after(LEVELS[at])
+            left = Estimate(GRID, belief.weights).after(LEVELS[at])
             effort = left.effort() if self.preemptive else left.typical()
-            known = burst.ranks[at] = math.log(max(1.0, effort)) + math.log(max(0.01, size(request)))
-        return RANKS[request.priority] + known
+            known = belief.efforts[at] = math.log(max(1.0, effort))
+        return RANKS[request.priority] + known + math.log(max(0.01, size(request)))
 
     def turn(self, request: Request, attained: float) -> float:
         """Where the next of the levels begins that run times are told apart by."""
@@ -170,21 +185,20 @@ class History:
 
     def left(self, request: Request, elapsed: float) -> float:
         """The median of what is left."""
+        belief = self._of(request).belief or self._belief(request)
         at = level(elapsed)
-        known = self._of(request).lefts
-        whole = known.get(at)
+        whole = belief.lefts.get(at)
         if whole is None:
-            whole = known[at] = LEVELS[at] + self.estimate(request).after(LEVELS[at]).quantile(0.5)
-        return max(whole - elapsed, 0.3 * elapsed, 1.0)
+            whole = belief.lefts[at] = LEVELS[at] + Estimate(GRID, belief.weights).after(LEVELS[at]).quantile(0.5)
+        left = max(whole - elapsed, 0.3 * elapsed, 1.0)
+        return left if request.time_limit is None else min(left, max(1.0, request.time_limit - elapsed))
 
     def estimate(self, request: Request) -> Estimate:
         """Its whole run time."""
-        burst = self._of(request)
-        if burst.weights is None:
-            burst.weights = self._weights(request, self._kind(request), burst)
+        weights = (self._of(request).belief or self._belief(request)).weights
         if request.time_limit is not None:
-            return Estimate(np.minimum(GRID, request.time_limit), burst.weights)
-        return Estimate(GRID, burst.weights)
+            return Estimate(np.minimum(GRID, request.time_limit), weights)
+        return Estimate(GRID, weights)
 
     def learn(self, request: Request, seconds: float) -> Iterable[Hashable]:
         """Counts one more run that ended well."""
@@ -195,35 +209,43 @@ class History:
         _kept(self._users, (request.user, shape), lambda: Tally(0.98)).add(at)
         kind = self._kind(request)
         kind.seen.add(at)
-        self._burst(kind, request.submitted).seen.add(at)
+        kind.belief = None
+        burst = self._burst(kind, request.submitted)
+        burst.seen = burst.seen or Tally(0.8)
+        burst.seen.add(at)
         self._bursts.pop(request.job, None)
         place = kind.find(request.submitted)
         changed: list[Hashable] = []
         for other in kind.bursts[max(0, place - 2) : place + 3]:
-            other.weights = None
-            other.ranks.clear()
-            other.lefts.clear()
+            other.belief = None
             changed.extend(other.groups)
         return changed
 
-    def _weights(self, request: Request, kind: Kind, burst: Burst) -> Vector:
-        shape = (request.gpus, request.cpus, request.memory)
-        weights = self._all.over(PRIOR / PRIOR.sum(), 2.0)
-        if shape in self._shapes:
-            weights = self._shapes[shape].over(weights, 2.0)
-        if (request.user, shape) in self._users:
-            weights = self._users[request.user, shape].over(weights, 5.0)
-        weights = kind.seen.over(weights, 5.0)
+    def _belief(self, request: Request) -> Belief:
+        """From the whole to the part: each level corrects the one above by as much as it has seen itself."""
+        kind, burst = self._kind(request), self._of(request)
+        if kind.belief is None:
+            shape = (request.gpus, request.cpus, request.memory)
+            weights = self._all.over(PRIOR / PRIOR.sum(), 2.0)
+            if shape in self._shapes:
+                weights = self._shapes[shape].over(weights, 2.0)
+            if (request.user, shape) in self._users:
+                weights = self._users[request.user, shape].over(weights, 5.0)
+            kind.belief = Belief(kind.seen.over(weights, 5.0))
+        burst.belief = kind.belief
         place = kind.find(request.submitted)
-        counts, total = weights, 1.0
+        counts, total = kind.belief.weights, 1.0
         for distance, part in NEIGHBOURS:
             other = place + distance
-            if 0 <= other < len(kind.bursts) and kind.bursts[other].seen.total:
-                seen = kind.bursts[other].seen
+            if 0 <= other < len(kind.bursts) and (seen := kind.bursts[other].seen) is not None:
                 weight = part * min(1.0, 3.0 / seen.total)
                 counts = counts + weight * seen.counts
                 total += weight * seen.total
-        return burst.seen.over(counts / total, 1.0)
+        if burst.seen is not None:
+            burst.belief = Belief(burst.seen.over(counts / total, 1.0))
+        elif total > 1.0:
+            burst.belief = Belief(counts / total)
+        return burst.belief
 
     def _of(self, request: Request) -> Burst:
         burst = self._bursts.get(request.job)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentos.jobs.displacing import Victims
-from agentos.jobs.planning import Plan
+from agentos.jobs.planning import Plan, Ranks
 from agentos.jobs.reserving import Hold, hold
 from agentos.jobs.scheduling import Node, Running, Start
 from agentos.jobs.waiting import Waiting, ran
@@ -33,15 +33,14 @@ class Ranked:
             return []
         plan = Plan(now, queue, running, free, self.fairness)
         held = self._serve_seniors(plan) if self.seniors else None
-        ranks = plan.ranked()
+        ranks = Ranks(plan, everywhere=False)
         while best := ranks.first():
-            (_, _, _, bucket), lane = best
-            at = plan.room.find(*lane.shape)
-            request = bucket.head() if at < 0 else plan.head(bucket)
-            if at >= 0 and held and request and not held.lets(request, at, queue):
-                at = plan.room.find(*lane.shape, closed=held.at)
-            if at < 0 or request is None:
-                ranks.drop()
+            (_, _, _, bucket), request = best
+            at = plan.room.find(*bucket.shape)
+            if at >= 0 and held and not held.lets(request, at, queue):
+                at = plan.room.find(*bucket.shape, closed=held.at)
+            if at < 0:
+                ranks.skip()
                 continue
             if held and at == held.at:
                 held.take(request)
@@ -76,29 +75,21 @@ class Displacing(Ranked):
         if not len(queue):
             return []
         plan = Plan(now, queue, running, free, self.fairness)
-        rank = queue.outlook.rank
-        victims = Victims(
-            [
-                (rank(request, ran(one, now)) + plan.loss(request.user), request.submitted, one)
-                for one in running
-                if (request := one.request).preemptible
-            ]
-        )
+        victims = Victims(plan)
         stops: list[str] = []
         older = self._stop_for_seniors(plan, victims, stops) if self.seniors else NEVER
-        ranks = plan.ranked()
+        ranks = Ranks(plan, everywhere=True)
         while best := ranks.first():
-            (grade, submitted, _, bucket), lane = best
-            wanted = plan.head(bucket)
-            at, more = plan.room.find(*lane.shape), list[str]()
+            (grade, submitted, _, bucket), request = best
+            at, more = plan.room.find(*bucket.shape), list[str]()
             better = (grade + self.margin, submitted)
-            if at < 0 and wanted and better < victims.worst():
-                at, more = victims.clear(wanted, better, plan.room, older)
-            if at < 0 or wanted is None:
-                ranks.drop()
+            if at < 0 and better < victims.worst():
+                at, more = victims.clear(request, better, plan.room, older)
+            if at < 0:
+                ranks.skip()
                 continue
             stops += more
-            plan.start(bucket, wanted, at)
+            plan.start(bucket, request, at)
         return stops
 
     def steady(self) -> Ranked:

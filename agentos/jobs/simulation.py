@@ -220,7 +220,9 @@ class Replay:
         self.took.append(spent + time.thread_time() - began)
         for start in starts:
             self._start(now, start.job, start.gpus)
-        return preemptive.wake(now, self.queue, list(self._running.values())) if preemptive is not None else None
+        if preemptive is None or not len(self.queue):
+            return None
+        return preemptive.wake(now, self.queue, list(self._running.values()))
 
     def _start(self, now: float, job: str, gpus: tuple[int, ...]) -> None:
         request = self.queue.remove(job)

@@ -106,12 +106,12 @@ class Bucket:
 
 
 class Lane:
-    """The buckets of one shape: for every user the best first, and of the users the one with the best first."""
+    """The buckets of about one shape: for every user the best first, and of the users the one with the best first."""
 
     __slots__ = ("fronts", "shape", "users")
 
     def __init__(self, shape: Shape) -> None:
-        """No buckets."""
+        """No buckets; all of them ask for this much, or for less than twice as many CPUs or as much memory."""
         self.shape = shape
         self.users: dict[str, list[tuple[float, float, int, Bucket]]] = {}
         self.fronts: list[tuple[float, float, int, Bucket]] = []
@@ -202,12 +202,14 @@ class Waiting:
         return self.outlook.estimate(running.request).after(ran(running, now))
 
     def _place(self, bucket: Bucket) -> None:
-        lane = self.lanes.get(bucket.shape)
+        gpus, cpus, memory = bucket.shape
+        shape = (gpus, 1 << cpus.bit_length() >> 1, 1 << memory.bit_length() >> 1)
+        lane = self.lanes.get(shape)
         if lane is None:
-            lane = self.lanes[bucket.shape] = Lane(bucket.shape)
+            lane = self.lanes[shape] = Lane(shape)
         lane.place(bucket)
         if not lane.users:
-            del self.lanes[bucket.shape]
+            del self.lanes[shape]
         arrival = (due(bucket.head()), bucket.serial) if bucket.live else None
         if arrival != bucket.arrival:
             if bucket.arrival is not None:
