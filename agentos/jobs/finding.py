@@ -98,9 +98,9 @@ class Finding:
             return dict(self._db.execute("select state, count(*) from jobs group by state"))
         return dict(self._db.execute("select state, count(*) from jobs where user = ? group by state", (user,)))
 
-    def queued(self) -> list[Job]:
-        """All that wait for room alone, in the order of their ids."""
-        return [job_of(row) for row in self._db.execute(QUEUED)]
+    def queued(self) -> Iterator[Job]:
+        """All that wait for room alone, in the order of their ids; nothing is written before the last was taken."""
+        return map(job_of, self._db.execute(QUEUED))
 
     def running(self) -> list[tuple[Job, Attempt]]:
         """All that run, as far as is recorded, each with its open attempt."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from agentos.errors import AgentosError, Failed, UserError
+from agentos.errors import AgentosError, Failed, NotFound, UserError
 from agentos.jobs.executor import Ended, Executor, Order, Started
 from agentos.jobs.faults import fault
 from agentos.jobs.ledger import Ledger, request, wants
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 LEASE: Seconds = 60.0
 """How long a claim holds unless it is renewed, which happens three times as often."""
+PAUSE: Seconds = 0.25
+"""Until a job that could not be started twice is tried again; twice as long each time."""
 AGAIN: Seconds = 1.0
 """Until a turn that the disk refused is tried again."""
 
@@ -79,9 +81,11 @@ class Keeper:
                 self.waiting.learn(request(job), job.runtime)
         left = self.queue.find.running()
         told = await self.executor.adopt([attempt.id for _, attempt in left])
+        with self.queue.transaction():
+            for _, attempt in left:
+                self.queue.take(attempt.id, self._owner, self._clock() + LEASE)
         for job, attempt in left:
             self.ledger.enter(job, attempt.id, Start(job.id, attempt.node, attempt.gpus), attempt.claimed)
-            self.queue.take(attempt.id, self._owner, self._clock() + LEASE)
             what = told[attempt.id]
             if isinstance(what, Started):
                 self.ledger.started[job.id] = what
@@ -182,12 +186,15 @@ class Keeper:
         try:
             with self.queue.transaction():
                 changed = [job for end in ended for job in self._finish(end, now)]
-                answers = [self._take(spec, now) for spec, _ in submitted]
+                answers = self._take([spec for spec, _ in submitted], now)
                 for job in self.queue.due(now):
                     self.waiting.add(request(job))
                 claimed = self._claim(now)
                 _fault("ing", submitted, ended, claimed)
-        except Failed as error:
+        except Exception as error:
+            # A bug in a policy, say, must not lose what was told: it is kept, and tried again as if the disk refused.
+            if not isinstance(error, Failed):
+                log.exception("a turn of the job loop broke")
             self._refused(error, ended, submitted)
             return
         _fault("ed", submitted, ended, claimed)
@@ -203,18 +210,23 @@ class Keeper:
         self._tell(changed)
         self._later()
 
-    def _take(self, spec: Spec, now: float) -> Job | AgentosError:
-        try:
-            (job,) = self.queue.submit([spec], now)
-        except AgentosError as error:
-            return error
-        if job.state == "queued" and job.id not in self.waiting:
-            self.waiting.add(request(job))
-        return job
+    def _take(self, specs: Sequence[Spec], now: float) -> list[Job | UserError]:
+        answers = [
+            answer if isinstance(answer, UserError) else answer[0]
+            for answer in self.queue.submit_each([[spec] for spec in specs], now)
+        ]
+        for job in answers:
+            if isinstance(job, Job) and job.state == "queued" and job.id not in self.waiting:
+                self.waiting.add(request(job))
+        return answers
 
     def _finish(self, end: Ended, now: float) -> list[Job]:
         name = end.attempt.partition(".")[0]
-        change = self.queue.finish(end, now)
+        try:
+            change = self.queue.finish(end, now)
+        except NotFound as error:  # an executor that was used by another queue
+            log.warning("an end was left alone: %s", error)
+            return []
         if not change.recorded:
             return []
         running = self.ledger.leave(name)
@@ -255,6 +267,9 @@ class Keeper:
             self._end(Ended(attempt, "unstartable", None, None, None, now, now, str(error)))
             return
         except AgentosError as error:
+            # A machine that has no room for a process now has none a moment later: it must not cost all the tries.
+            await asyncio.sleep(min(30.0, PAUSE * 2.0 ** (job.losses - 1)) if job.losses else 0.0)
+            now = self._clock()
             self._end(Ended(attempt, "lost", None, None, None, now, now, str(error)))
             return
         fault("service:started")
@@ -280,9 +295,9 @@ class Keeper:
                 log.warning("leases could not be renewed; the disk refuses")
 
     def _refused(
-        self, error: Failed, ended: list[Ended], submitted: list[tuple[Spec, asyncio.Future[Job]]]
+        self, error: Exception, ended: list[Ended], submitted: list[tuple[Spec, asyncio.Future[Job]]]
     ) -> None:
-        """The disk took nothing of the turn: memory is made what the disk says, and ends are kept for the next one."""
+        """The disk has nothing of the turn: memory is made what the disk says, and ends are kept for the next one."""
         log.warning("a turn was refused: %s", error)
         for _, future in submitted:
             if not future.done():

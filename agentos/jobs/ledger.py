@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from agentos.jobs.executor import Started
 from agentos.jobs.prediction import signature
 from agentos.jobs.records import Job, Spec
 from agentos.jobs.scheduling import Node, Request, Running, Start
+
+_TOLD = 1000
+"""Characters of a command that say what kind of work it is."""
 
 
 class Ledger:
@@ -45,12 +49,17 @@ class Ledger:
 
 def request(job: Job) -> Request:
     """What the scheduler is told of a job."""
-    return wants(job.spec, job.id, job.ready if job.ready is not None else job.submitted)
-
-
-def wants(spec: Spec, job: str = "", since: float = 0.0) -> Request:
-    """What the scheduler is told of a job to be."""
-    key = signature(spec.command) if spec.kind == "command" else spec.kind
+    spec = job.spec
+    key = _signature(spec.command[:_TOLD]) if spec.kind == "command" else spec.kind
     return Request(
-        job, spec.user, since, spec.cpus, spec.memory or 0, spec.gpus, spec.priority, key, spec.time_limit
+        job.id, spec.user, job.ready if job.ready is not None else job.submitted, spec.cpus, spec.memory or 0,
+        spec.gpus, spec.priority, key, spec.time_limit,
     )
+
+
+def wants(spec: Spec) -> Request:
+    """What a job to be takes of a node."""
+    return Request("", spec.user, 0.0, spec.cpus, spec.memory or 0, spec.gpus)
+
+
+_signature = lru_cache(maxsize=1 << 12)(signature)

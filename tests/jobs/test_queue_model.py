@@ -218,7 +218,7 @@ class Pair:
         before = self.store
         with pytest.raises(ZeroDivisionError), self.queue.transaction():
             self.queue.submit([Spec("true", "ann"), Spec("true", "ann")], self.now)
-            for job in self.queue.find.queued():
+            for job in list(self.queue.find.queued()):
                 self.queue.claim(job.id, node="n", gpus=(), owner="me", until=self.now, now=self.now)
             if self.rng.random() < 0.3:
                 self.store.connection.execute("pragma cache_spill = 1")

@@ -13,8 +13,9 @@ from agentos.errors import Failed, NotFound, UserError
 from agentos.jobs.fifo import Fifo
 from agentos.jobs.local import LocalExecutor
 from agentos.jobs.ours import OURS
-from agentos.jobs.scheduling import Policy
+from agentos.jobs.scheduling import Node, Policy, Running, Start
 from agentos.jobs.service import JobService
+from agentos.jobs.waiting import Waiting
 from agentos.secrets import Masker, Secrets
 from agentos.store import Store
 from agentos.types import Caller, JobCard, JobRequest
@@ -227,6 +228,45 @@ async def test_a_disk_that_refuses_loses_nothing(make: Make, tmp_path: Path) -> 
     (card,) = await ended(service, runs)
     assert card.state == "succeeded"
     await ended(service, await submit(service, tmp_path, "true"))
+
+
+async def test_a_job_that_cannot_be_started_for_a_while_is_not_given_up(make: Make, tmp_path: Path) -> None:
+    service = await make()
+    (tmp_path / "jobs").rename(tmp_path / "away")
+    (tmp_path / "jobs").touch()
+    job = await submit(service, tmp_path, "echo ran >> out")
+    while len(service.queue.find.attempts(job)) < 3:
+        await asyncio.sleep(0.01)
+    (tmp_path / "jobs").unlink()
+    (tmp_path / "away").rename(tmp_path / "jobs")
+    (card,) = await ended(service, job)
+    assert card.state == "succeeded" and order(tmp_path / "out") == ["ran"]
+
+
+class Faulty(Fifo):
+    """A policy with a bug, which shows once."""
+
+    shows = False
+
+    def decide(self, now: float, queue: Waiting, running: Sequence[Running], free: Sequence[Node]) -> list[Start]:
+        if self.shows:
+            self.shows = False
+            raise ZeroDivisionError
+        return super().decide(now, queue, running, free)
+
+
+async def test_a_policy_with_a_bug_loses_no_end_and_keeps_nobody_waiting(make: Make, tmp_path: Path) -> None:
+    policy = Faulty()
+    service = await make(cpus=1, policy=policy)
+    runs = await submit(service, tmp_path, "while [ ! -e gate ]; do sleep 0.02; done; exit 4")
+    waits = await submit(service, tmp_path, "echo ran >> out")
+    policy.shows = True
+    with pytest.raises(Failed, match="nothing was submitted"):
+        await submit(service, tmp_path, "true")
+    policy.shows = True
+    (tmp_path / "gate").touch()
+    assert [card.exit_code for card in await ended(service, runs, waits)] == [4, 0]
+    assert not policy.shows and order(tmp_path / "out") == ["ran"]
 
 
 async def test_a_log_is_followed_over_tries_until_the_job_has_ended(make: Make, tmp_path: Path) -> None:
