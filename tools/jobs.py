@@ -96,6 +96,7 @@ async def submit(
     folder: Name | None = None,
     env: list[Private] | None = None,
     secrets: list[Name] | None = None,
+    preemptible: bool = False,
 ) -> JobSubmitted:
     """Runs a command in the background, once there is room for it.
 
@@ -113,10 +114,11 @@ async def submit(
         folder: Where it runs; where you are by default.
         env: Variables of its environment, as `NAME=value`.
         secrets: Stored secrets that become variables of its environment.
+        preemptible: Whether it may be ended to make room for another job, and run again from its own checkpoint.
     """
     request = JobRequest(
         command, name, cpus, gpus, memory, priority, tuple(after or ()), at, retries, time_limit, folder,
-        tuple(env or ()), tuple(secrets or ()),
+        tuple(env or ()), tuple(secrets or ()), preemptible,
     )
     return await ctx.jobs.submit(request, ctx.caller, ctx.call)
 

@@ -9,8 +9,9 @@ from typing import Literal, Protocol
 
 from agentos.jobs.scheduling import Node
 
-Reason = Literal["exited", "signal", "timeout", "memory", "cancelled", "lost", "unstartable"]
-"""`lost`: what became of it is unknown and nothing of it runs any more; `unstartable`: the command never ran."""
+Reason = Literal["exited", "signal", "timeout", "memory", "cancelled", "preempted", "lost", "unstartable"]
+"""`preempted`: set aside for another job; `lost`: what became of it is unknown and nothing of it runs any more;
+`unstartable`: the command never ran."""
 
 
 @dataclass(frozen=True)

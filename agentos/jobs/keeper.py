@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from agentos.errors import AgentosError, Failed, NotFound, UserError
+from agentos.jobs.aside import Aside
 from agentos.jobs.executor import Ended, Executor, Order, Started
 from agentos.jobs.faults import fault
 from agentos.jobs.ledger import Ledger, request, wants
@@ -61,6 +62,7 @@ class Keeper:
         self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         self.waiting = Waiting(History())
         self.ledger = Ledger()
+        self._aside = Aside(policy, self.ledger)
         self._submitted: list[tuple[Spec, asyncio.Future[Job]]] = []
         self._ended: list[Ended] = []
         self._watched: dict[str, asyncio.Event] = {}
@@ -78,7 +80,7 @@ class Keeper:
         await self.executor.open()
         for job in self.queue.find.history():
             if job.runtime is not None:
-                self.waiting.learn(request(job), job.runtime)
+                self.waiting.learn(request(job), job.attained + job.runtime)
         left = self.queue.find.running()
         told = await self.executor.adopt([attempt.id for _, attempt in left])
         with self.queue.transaction():
@@ -208,7 +210,9 @@ class Keeper:
         for job, attempt, start in claimed:
             self._spawn(self._launch(job, attempt, start))
         self._tell(changed)
-        self._later()
+        for attempt in self._aside.choose(now, self.waiting, self.executor.available()):
+            self._spawn(self.executor.cancel(attempt))
+        self._later(now)
 
     def _take(self, specs: Sequence[Spec], now: float) -> list[Job | UserError]:
         answers = [
@@ -223,7 +227,7 @@ class Keeper:
     def _finish(self, end: Ended, now: float) -> list[Job]:
         name = end.attempt.partition(".")[0]
         try:
-            change = self.queue.finish(end, now)
+            change = self.queue.finish(self._aside.told(end), now)
         except NotFound as error:  # an executor that was used by another queue
             log.warning("an end was left alone: %s", error)
             return []
@@ -231,7 +235,7 @@ class Keeper:
             return []
         running = self.ledger.leave(name)
         if running is not None and change.job.state == "succeeded":
-            self.waiting.learn(running.request, max(0.0, end.finished - end.started))
+            self.waiting.learn(running.request, running.request.attained + max(0.0, end.finished - end.started))
         for job in change.queued:
             self.waiting.add(request(job))
         return [change.job, *change.failed]
@@ -313,14 +317,14 @@ class Keeper:
         self._turning = True
         asyncio.get_running_loop().call_later(AGAIN, self._turn)
 
-    def _later(self) -> None:
-        """A turn when the next job's time comes."""
+    def _later(self, now: float) -> None:
+        """A turn when the next job's time comes, or another's turn."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due = self.queue.next_due()
-        if due is not None:
-            delay = min(max(0.0, due - self._clock()), 3600.0)
+        due = [at for at in (self.queue.next_due(), self._aside.wake(now, self.waiting)) if at is not None]
+        if due:
+            delay = min(max(0.0, min(due) - self._clock()), 3600.0)
             self._timer = asyncio.get_running_loop().call_later(delay, self.wake)
 
     def _tell(self, jobs: Sequence[Job]) -> None:

@@ -53,7 +53,7 @@ def request(job: Job) -> Request:
     key = _signature(spec.command[:_TOLD]) if spec.kind == "command" else spec.kind
     return Request(
         job.id, spec.user, job.ready if job.ready is not None else job.submitted, spec.cpus, spec.memory or 0,
-        spec.gpus, spec.priority, key, spec.time_limit,
+        spec.gpus, spec.priority, key, spec.time_limit, spec.preemptible, job.attained,
     )
 
 

@@ -202,9 +202,9 @@ class Queue:
             ready = was.ready if after.state == "queued" else None
             job = _one(db, (
                 "update jobs set state = ?, reason = ?, failures = ?, losses = ?, wake = ?, ready = ?, started = ?,"
-                f" ended = ? where id = ? and state = 'running' returning {COLUMNS}"
+                f" ended = ?, attained = attained + ? where id = ? and state = 'running' returning {COLUMNS}"
             ), (after.state, after.reason, after.failures, after.losses, wake, ready, ended.started, ended.finished,
-                number))
+                max(0.0, ended.finished - ended.started) if ended.reason == "preempted" else 0.0, number))
             queued = [job] if job.state == "queued" else _met(db, number, now) if job.state == "succeeded" else []
             failed = _fail_below(db, job, now) if job.state in ("failed", "cancelled") else []
         return Change(job, queued=tuple(queued), failed=tuple(failed))
@@ -260,8 +260,9 @@ class Queue:
             at = was.spec.not_before if was.spec.not_before is not None and was.spec.not_before > now else None
             state: JobState = "waiting" if was.pending or at is not None else "queued"
             again = _one(db, (
-                "update jobs set state = ?, reason = '', failures = 0, losses = 0, blame = null, cancelled_by = null,"
-                f" wake = ?, ready = ?, started = null, ended = null where id = ? returning {COLUMNS}"
+                "update jobs set state = ?, reason = '', failures = 0, losses = 0, attained = 0, blame = null,"
+                " cancelled_by = null, wake = ?, ready = ?, started = null, ended = null where id = ?"
+                f" returning {COLUMNS}"
             ), (state, None if was.pending else at, now if state == "queued" else None, number))
             revived = _many(
                 db,

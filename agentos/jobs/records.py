@@ -54,6 +54,8 @@ class Spec:
     after: tuple[str | int, ...] = ()
     """Jobs that must succeed first: ids, names, or the positions of others submitted with it."""
     not_before: Timestamp | None = None
+    preemptible: bool = False
+    """It may be ended with SIGTERM to make room, and run again: it goes on from a checkpoint of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class Job:
     started: Timestamp | None = None
     ended: Timestamp | None = None
     """Of its last attempt."""
+    attained: Seconds = 0.0
+    """What it has run before it was set aside, which its checkpoint keeps."""
 
     @property
     def runtime(self) -> Seconds | None:
@@ -143,7 +147,7 @@ class Change:
 COLUMNS = (
     "id, command, name, cwd, env, secrets, cpus, gpus, memory, priority, time_limit, retries, backoff, user, kind,"
     " payload, session, run, call, after, not_before, state, reason, submitted, ready, wake, pending, attempts,"
-    " failures, losses, blame, cancelled_by, done, total, message, started, ended"
+    " failures, losses, blame, cancelled_by, done, total, message, started, ended, preemptible, attained"
 )
 ATTEMPT_COLUMNS = (
     "job, attempt, node, gpus, owner, until, claimed, outcome, exit_code, signal, peak_memory, started, finished,"
@@ -155,14 +159,14 @@ def job_of(row: tuple[Any, ...]) -> Job:
     """The job in a row of `COLUMNS`."""
     (number, command, name, cwd, env, secrets, cpus, gpus, memory, priority, limit, retries, backoff, user, kind,
      payload, session, run, call, after, not_before, state, reason, submitted, ready, wake, pending, attempts,
-     failures, losses, blame, *rest) = row
+     failures, losses, blame, cancelled_by, done, total, message, started, ended, preemptible, attained) = row
     spec = Spec(
         command, user, cwd, name, _mapping(env), _list(secrets), cpus, gpus, memory, priority, limit, retries, backoff,
-        kind, _mapping(payload), session, run, call, _list(after), not_before,
+        kind, _mapping(payload), session, run, call, _list(after), not_before, bool(preemptible),
     )
     return Job(
         str(number), spec, state, reason, submitted, ready, wake, pending, attempts, failures, losses,
-        None if blame is None else str(blame), *rest,
+        None if blame is None else str(blame), cancelled_by, done, total, message, started, ended, attained,
     )
 
 
@@ -175,7 +179,7 @@ def row_of(job: Job) -> tuple[object, ...]:
         _text(spec.payload), spec.session, spec.run, spec.call, _text(spec.after), spec.not_before,
         job.state, job.reason, job.submitted, job.ready, job.wake, job.pending, job.attempts, job.failures, job.losses,
         None if job.blame is None else int(job.blame), job.cancelled_by, job.done, job.total, job.message,
-        job.started, job.ended,
+        job.started, job.ended, int(spec.preemptible), job.attained,
     )
 
 

@@ -35,19 +35,21 @@ def verdict(
 ) -> Verdict:
     """What becomes of a job whose attempt has ended.
 
-    Every failure takes one of the retries, whatever its reason. A lost attempt is nobody's fault: it takes none,
-    and the job is ready again at once, up to `MOST_LOST` times in a row. A job that a person wants cancelled
-    does not run again, unless it had succeeded before the wish reached it.
+    Every failure takes one of the retries, whatever its reason. A lost attempt is nobody's fault, nor is one that
+    was set aside: it takes none, and the job is ready again at once; it may be lost up to `MOST_LOST` times in a
+    row. A job that a person wants cancelled does not run again, unless it had succeeded before the wish reached it.
     """
     if ended.reason == "exited" and ended.exit_code == 0:
         return Verdict("succeeded", "", None, failures, 0)
     if cancelled_by is not None or ended.reason == "cancelled":
         return Verdict("cancelled", f"cancelled by {cancelled_by}" if cancelled_by else "cancelled", None, failures, 0)
-    if ended.reason == "lost":
-        if losses + 1 >= MOST_LOST:
-            why = f"lost {losses + 1} times in a row: each time the system, its node or its keeper died while it ran"
-            return Verdict("failed", why, None, failures, losses + 1)
-        return Verdict("queued", "its last attempt was lost", None, failures, losses + 1)
+    losses = losses + 1 if ended.reason == "lost" else 0
+    if losses >= MOST_LOST:
+        why = f"lost {losses} times in a row: each time the system, its node or its keeper died while it ran"
+        return Verdict("failed", why, None, failures, losses)
+    if ended.reason in ("lost", "preempted"):
+        why = "its last attempt was lost" if losses else "set aside for another job"
+        return Verdict("queued", why, None, failures, losses)
     said = describe(ended)
     if failures < retries:
         wait = delay(ended.attempt, failures + 1, backoff)
@@ -64,6 +66,7 @@ def describe(ended: Ended) -> str:
         "timeout": f"ran into its time limit after {show_seconds(max(0.0, ended.finished - ended.started))}",
         "memory": f"ran out of memory{peak}",
         "cancelled": "cancelled",
+        "preempted": "set aside",
         "lost": "lost",
         "unstartable": "could not start",
     }[ended.reason]

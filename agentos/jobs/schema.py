@@ -13,7 +13,8 @@ create table if not exists jobs (
     session text not null, run text not null, call text, after text not null, not_before real,
     state text not null, reason text not null, submitted real not null, ready real, wake real,
     pending integer not null, attempts integer not null, failures integer not null, losses integer not null,
-    blame integer, cancelled_by text, done real, total real, message text not null, started real, ended real
+    blame integer, cancelled_by text, done real, total real, message text not null, started real, ended real,
+    preemptible integer not null, attained real not null
 );
 create unique index if not exists jobs_call on jobs (call, user) where call is not null;
 create index if not exists jobs_name on jobs (name);

@@ -132,6 +132,7 @@ class JobService:
             request.cpus, request.gpus, memory, request.priority, limit, request.retries, session=caller.session,
             call=call or None, after=request.after,
             not_before=None if request.at is None else when(request.at, self._clock()),
+            preemptible=request.preemptible,
         )
 
     async def listing(self, state: str) -> JobList:

@@ -37,6 +37,8 @@ class JobRequest:
     """`NAME=value`, beside a clean environment."""
     secrets: tuple[str, ...] = ()
     """Names of stored secrets that become variables of its environment."""
+    preemptible: bool = False
+    """It may be set aside for another job, and run again from a checkpoint of its own."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class AttemptRow:
     attempt: Count
     node: str
     outcome: str
-    """`running`, `exited`, `signal`, `timeout`, `memory`, `cancelled`, `lost`, `unstartable`."""
+    """`running`, `exited`, `signal`, `timeout`, `memory`, `cancelled`, `lost`, `unstartable`,
+    `preempted` (set aside for another job)."""
     started: Timestamp | None
     runtime: Seconds | None
     exit_code: int | None = None

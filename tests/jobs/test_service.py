@@ -299,3 +299,40 @@ async def test_listings_take_those_that_wait_for_queued(make: Make, tmp_path: Pa
     assert rows[after] == f"waits for job {runs}" and rows[later].startswith("starts in ")
     (tmp_path / "gate").touch()
     await ended(service, after)
+
+
+async def test_a_preemptible_job_makes_room_and_goes_on_afterwards(make: Make, tmp_path: Path) -> None:
+    service = await make(cpus=1)
+    long = await submit(
+        service, tmp_path, "echo run >> long; while [ ! -e gate ]; do sleep 0.02; done", preemptible=True
+    )
+    while not (tmp_path / "long").exists():
+        await asyncio.sleep(0.01)
+    urgent = await submit(service, tmp_path, "echo urgent >> out", priority="high")
+    (card,) = await ended(service, urgent)
+    assert card.state == "succeeded"
+    (tmp_path / "gate").touch()
+    (card,) = await ended(service, long)
+    assert card.state == "succeeded" and [row.outcome for row in card.attempts] == ["preempted", "exited"]
+    assert order(tmp_path / "long") == ["run", "run"]
+
+
+async def test_a_job_that_is_not_preemptible_is_left_to_end(make: Make, tmp_path: Path) -> None:
+    service = await make(cpus=1)
+    long = await submit(service, tmp_path, "while [ ! -e gate ]; do sleep 0.02; done; echo long >> out")
+    urgent = await submit(service, tmp_path, "echo urgent >> out", priority="high")
+    while (await service.card(long)).pid is None:
+        await asyncio.sleep(0.01)
+    (tmp_path / "gate").touch()
+    assert [len(card.attempts) for card in await ended(service, long, urgent)] == [1, 1]
+    assert order(tmp_path / "out") == ["long", "urgent"]
+
+
+async def test_a_preemptible_job_that_a_person_cancels_does_not_come_back(make: Make, tmp_path: Path) -> None:
+    service = await make(cpus=1)
+    job = await submit(service, tmp_path, "echo run >> out; sleep 60", preemptible=True)
+    while not (tmp_path / "out").exists():
+        await asyncio.sleep(0.01)
+    await service.cancel(job, "ada")
+    (card,) = await ended(service, job)
+    assert card.state == "cancelled" and order(tmp_path / "out") == ["run"]
