@@ -26,10 +26,10 @@ def test_a_model_syscall_has_the_effect_and_the_defaults_of_the_table(name: str)
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_examples_are_half_chinese_and_copy_names_and_prompts_as_written(name: str) -> None:
+def test_examples_are_in_both_languages_and_copy_names_and_prompts_as_written(name: str) -> None:
     examples = installed()[name].examples
     chinese = [said for said in examples if re.search("[一-鿿]", said)]
-    assert 8 <= len(examples) <= 10 and len(chinese) * 2 == len(examples)
+    assert len(examples) >= 8 and 0.35 <= len(chinese) / len(examples) <= 0.65
     for said, args in examples.items():
         for key in {"model", "prompt", "source"} & set(args):
             assert str(args[key]) in said
