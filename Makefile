@@ -15,7 +15,7 @@ ifeq ($(strip $(AGENTOS_HOME)),)
 run bench: export AGENTOS_HOME = $(CURDIR)/.agentos
 endif
 
-.PHONY: help setup run test lint types bench docs lock ci clean
+.PHONY: help setup run test lint types bench stress docs lock ci clean
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' Makefile | awk '{ printf "%s %-7s", $$1, $$2; $$1 = $$2 = ""; print }'
 
@@ -35,8 +35,11 @@ lint: setup ## style, and the layer contract
 types: setup ## mypy, strict
 	@$(BIN)/mypy
 
-bench: setup ## measure: plans, forward passes, client start, policy decisions
+bench: setup ## measure: plans, forward passes, client start, policy decisions, jobs
 	@$(BIN)/agentos bench $(ARGS)
+
+stress: setup ## kill the job system hundreds of times while jobs come in, and count what is lost; minutes
+	@$(BIN)/python -m tests.jobs.chaos stress $(ARGS)
 
 docs: setup ## write README's generated tables anew
 	@$(BIN)/python -m agentos.interfaces.docs

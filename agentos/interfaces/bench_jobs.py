@@ -265,7 +265,7 @@ async def _idle(home: Path) -> float:
         after = [process.cpu_times() for process in ours]
         assert service.keeper is not None
     spent = sum(late.user + late.system - early.user - early.system for early, late in zip(before, after, strict=True))
-    return round(100 * spent / IDLE, 2)
+    return round(100 * max(0.0, spent) / IDLE, 2)
 
 
 def _held(folder: Path, queued: int) -> dict[str, Any]:
