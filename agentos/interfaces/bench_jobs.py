@@ -238,8 +238,8 @@ def _decisions(folder: Path, queued: int, huey: _Peer | None) -> dict[str, dict[
     for _ in range(200):
         begun = time.perf_counter()
         (start,) = OURS.decide(history + queued, waiting, [], [Node("local", 1, 2**33)])
-        request = waiting.remove(start.job)
         chosen = time.perf_counter()
+        request = waiting.remove(start.job)
         attempt = queue.claim(start.job, node="local", gpus=(), owner="bench", until=history, now=history)
         decided.append(chosen - begun)
         claimed.append(time.perf_counter() - begun)

@@ -20,6 +20,7 @@ LONGEST_NAME = 200
 _RUNNERS = re.compile(r"env|nohup|time|exec|sudo|(?:ba|z|da)?sh|python[\d.]*|uv|poetry|run|torchrun|accelerate|launch")
 _WORD = re.compile(r"[^\s\"'();|&]+")
 _ODD = re.compile(r"[^\w.+-]+")
+_PRIORITIES = get_args(Priority)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -237,8 +238,7 @@ def _positive(number: float | None) -> bool:
 
 
 def _texts(spec: Spec) -> bool:
-    plain = _plain(spec.command) and _plain(spec.name) and _plain(spec.cwd) and _plain(spec.user)
-    return plain and all(map(_plain, [*spec.env, *spec.env.values()]))
+    return _plain("".join((spec.command, spec.name, spec.cwd, spec.user, *spec.env, *spec.env.values())))
 
 
 _RULES: tuple[tuple[Callable[[Spec], bool], str], ...] = (
@@ -254,12 +254,13 @@ _RULES: tuple[tuple[Callable[[Spec], bool], str], ...] = (
     (lambda spec: 1 <= spec.cpus <= 1_000_000, "it asks for {spec.cpus} CPUs; the least is 1"),
     (lambda spec: 0 <= spec.gpus <= 1_000_000, "it asks for {spec.gpus} GPUs"),
     (lambda spec: spec.memory is None or 0 < spec.memory < 2**62, "it asks for {spec.memory} bytes of memory"),
-    (lambda spec: spec.priority in get_args(Priority), "its priority {spec.priority!r} is not low, normal or high"),
+    (lambda spec: spec.priority in _PRIORITIES, "its priority {spec.priority!r} is not low, normal or high"),
     (lambda spec: _positive(spec.time_limit), "its time limit is {spec.time_limit} seconds"),
     (lambda spec: 0 <= spec.retries <= 1000, "it asks for {spec.retries} retries; the most is 1000"),
     (lambda spec: math.isfinite(spec.backoff) and spec.backoff >= 0, "its backoff is {spec.backoff} seconds"),
     (lambda spec: spec.not_before is None or math.isfinite(spec.not_before), "its time is not a number"),
-    (lambda spec: all(map(_VARIABLE.fullmatch, [*spec.env, *spec.secrets])),
+    (lambda spec: not (spec.env or spec.secrets) or all(map(_VARIABLE.fullmatch, [*spec.env, *spec.secrets])),
      "a variable's name has other characters than letters, digits and _, or begins with a digit"),
-    (lambda spec: not set(spec.env) & set(spec.secrets), "a variable is given both in the clear and as a secret"),
+    (lambda spec: not any(name in spec.env for name in spec.secrets),
+     "a variable is given both in the clear and as a secret"),
 )

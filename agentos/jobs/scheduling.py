@@ -105,13 +105,14 @@ class Preemptive(Policy, Protocol):
 
 def fits(request: Request, nodes: Iterable[Node]) -> str | None:
     """Why no node could ever run it, were all else gone; None when one could."""
+    nodes = list(nodes)
+    if any(n.cpus >= request.cpus and n.memory >= request.memory and len(n.gpus) >= request.gpus for n in nodes):
+        return None
     wanted = {"CPUs": request.cpus, "bytes of memory": request.memory, "GPUs": request.gpus}
     most = dict.fromkeys(wanted, 0)
     names = []
     for node in nodes:
         has = {"CPUs": node.cpus, "bytes of memory": node.memory, "GPUs": len(node.gpus)}
-        if all(has[what] >= wanted[what] for what in wanted):
-            return None
         most = {what: max(most[what], has[what]) for what in wanted}
         names.append(node.name)
     if not names:

@@ -13,7 +13,7 @@ from agentos.jobs import logs, showing
 from agentos.jobs.executor import Executor
 from agentos.jobs.keeper import Keeper
 from agentos.jobs.queue import Queue
-from agentos.jobs.records import ENDED, Job, Spec
+from agentos.jobs.records import ENDED, Job, Spec, name_for
 from agentos.jobs.scheduling import Policy
 from agentos.jobs.times import when
 from agentos.store import Store
@@ -121,16 +121,18 @@ class JobService:
         Raises:
             UserError: one cannot be.
         """
-        folder = Path(caller.folder or Path.home()) / Path(request.folder or "").expanduser()
+        folder = caller.folder or str(Path.home())
+        if request.folder:
+            folder = str(Path(folder) / Path(request.folder).expanduser())
         try:
             limit = None if request.time_limit is None else seconds(request.time_limit)
             memory = None if request.memory is None else size(request.memory)
         except ValueError as error:
             raise UserError(f"{error}. Nothing was submitted.") from None
         return Spec(
-            request.command, caller.user, str(folder), request.name or "", _variables(request.env), request.secrets,
-            request.cpus, request.gpus, memory, request.priority, limit, request.retries, session=caller.session,
-            call=call or None, after=request.after,
+            request.command, caller.user, folder, request.name or name_for(request.command), _variables(request.env),
+            request.secrets, request.cpus, request.gpus, memory, request.priority, limit, request.retries,
+            session=caller.session, call=call or None, after=request.after,
             not_before=None if request.at is None else when(request.at, self._clock()),
             preemptible=request.preemptible,
         )
