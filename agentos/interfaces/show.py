@@ -122,7 +122,8 @@ class Printer:
         self.talk(self._styled(self._say("held"), "yellow"))
         self.talk(f"  {self._styled(clean(str(event.get('syscall')), lines=False), 'bold')}")
         for name, said in (event.get("args") or {}).items():
-            self.talk(f"    {name} = {value(said)}")
+            if said is not None:
+                self.talk(f"    {name} = {value(said)}")
         for key in ("effect", "reason"):
             if event.get(key):
                 name = self._say("why" if key == "reason" else key)

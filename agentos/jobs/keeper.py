@@ -200,13 +200,14 @@ class Keeper:
             self._refused(error, ended, submitted)
             return
         _fault("ed", submitted, ended, claimed)
+        starts = {job.id: job for job, _, _ in claimed}
         for (_, future), answer in zip(submitted, answers, strict=True):
             if future.done():
                 continue
             if isinstance(answer, AgentosError):
                 future.set_exception(answer)
             else:
-                future.set_result(answer)
+                future.set_result(starts.get(answer.id, answer))
         for job, attempt, start in claimed:
             self._spawn(self._launch(job, attempt, start))
         self._tell(changed)
