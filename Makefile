@@ -39,7 +39,7 @@ bench: setup ## measure: plans, forward passes, client start, policy decisions, 
 	@$(BIN)/agentos bench $(ARGS)
 
 stress: setup ## kill the job system hundreds of times while jobs come in, and count what is lost; minutes
-	@$(BIN)/python -m tests.jobs.chaos stress $(ARGS)
+	@$(BIN)/python -m tests.jobs.chaos $(ARGS)
 
 docs: setup ## write README's generated tables anew
 	@$(BIN)/python -m agentos.interfaces.docs

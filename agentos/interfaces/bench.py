@@ -37,7 +37,7 @@ def main(args: Namespace) -> int:
     """Measures, prints the table, and writes it to `args.json` where given."""
     settings = load()
     table = installed()
-    figures: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": _machine(), "versions": _versions()}
+    figures: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": machine(), "versions": _versions()}
     parts = {args.only} if args.only else {"plans", "client", "policy", "jobs"}
     if "client" in parts:
         figures["client_start_ms"] = _client_start()
@@ -55,7 +55,8 @@ def main(args: Namespace) -> int:
     return 0
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
     import psutil
 
     from agentos.resources.cpu import model

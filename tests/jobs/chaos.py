@@ -1,7 +1,6 @@
 """Kills a system, what makes its processes, and its jobs, while jobs come in; then asks what became of each.
 
-`python -m tests.jobs.chaos system HOME` is the system that is killed, `python -m tests.jobs.chaos stress` the whole
-run, which prints its figures; the tests run a small one.
+`python -m tests.jobs.chaos` (`make stress`) is the whole run, which prints its figures; the tests run a small one.
 """
 
 from __future__ import annotations
@@ -21,15 +20,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agentos.interfaces.place import lock
 from agentos.jobs import tree
 from agentos.jobs.identity import content, read_claim, starttime
-from agentos.jobs.local import LocalExecutor
-from agentos.jobs.ours import OURS
-from agentos.jobs.service import JobService
-from agentos.secrets import Masker, Secrets
 from agentos.store import Store
-from agentos.types import Caller, JobRequest
+from tests.jobs.chaos_jobs import Plan, plans
 
 SERVICE = tuple(
     f"service:{point}" for point in
@@ -42,64 +36,6 @@ TARGETS = {"system": 5, "zygote": 2, "shim": 2, "command": 1, "all": 2}
 """What is killed, and how often of twelve times."""
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
-
-
-async def system(home: Path) -> None:
-    """A system on that home: takes a job a line, says which it has."""
-    if lock(home / "agentos.lock") is None:
-        raise SystemExit("a system already runs here")
-    store = Store(home / "agentos.db")
-    executor = LocalExecutor(home / "jobs", cpus=8, memory=8 << 30)
-    service = JobService(store, executor, OURS, home / "jobs", vault=Secrets(store), masker=Masker)
-    await service.open()
-    os.write(1, b"ready\n")
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    tasks = set()
-
-    async def take(asked: dict[str, object]) -> None:
-        call = str(asked.pop("call"))
-        asked["after"] = tuple(asked["after"])  # type: ignore[arg-type]
-        job = await service.submit(JobRequest(**asked), Caller("ada", "operator", folder=str(home)), call)  # type: ignore[arg-type]
-        os.write(1, f"{call} {job.job}\n".encode())
-
-    while line := await reader.readline():
-        task = asyncio.create_task(take(json.loads(line)))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-    await service.close()
-
-
-@dataclass
-class Plan:
-    """One job that is asked for, and what must come of it."""
-
-    call: str
-    body: str
-    code: int = 0
-    retries: int = 0
-    parent: str | None = None
-
-    def request(self, parent: str | None) -> dict[str, object]:
-        # One lock a job: an attempt that begins while another has not ended says so.
-        command = (
-            f"exec 9>locks/{self.call}; flock -n 9 || echo {self.call} >> overlaps; echo s >> effects/{self.call};"
-            f" {self.body}; echo e >> effects/{self.call}; exit {self.code}"
-        )
-        return {"call": self.call, "command": command, "retries": self.retries, "after": [parent] if parent else []}
-
-
-def plans(count: int, rng: random.Random) -> list[Plan]:
-    """Short ones and long ones, some that fail, some with children, some that wait for another."""
-    made = []
-    for number in range(count):
-        body = rng.choices(
-            (":", f"sleep {rng.uniform(0.03, 0.3):.3f}", f"sleep {rng.uniform(0.8, 1.6):.2f}",
-             "(sleep 0.2; true) & setsid sleep 0.1 & wait"), (12, 5, 1, 2),
-        )[0]
-        parent = f"c{rng.randrange(number)}" if number and rng.random() < 0.1 else None
-        made.append(Plan(f"c{number}", body, 3 if rng.random() < 0.05 else 0, rng.randrange(2), parent))
-    return made
 
 
 @dataclass
@@ -142,12 +78,15 @@ class Chaos:
             for point in points:
                 await self._die_at(point)
             self.fault = ""
-            for _ in range(kills):
-                self.allowed += self.pace
+            wanted = kills + len(points)
+            while sum(self.kills.values()) < wanted:
                 if self.rng.random() < 0.7:  # else it may die as it starts
                     await self.up.wait()
                 await asyncio.sleep(self.rng.uniform(0.0, 0.4))
-                await self._kill(self.rng.choices(list(TARGETS), list(TARGETS.values()))[0])
+                target = self.rng.choices(list(TARGETS), list(TARGETS.values()))[0]
+                if await self._kill(target):
+                    self._count(target)
+                    self.allowed += self.pace
                 self._look()
             self.allowed = len(self.plans)
             await self._until(lambda: len(self.acked) == len(self.plans) and not self._unfinished(), len(self.plans))
@@ -167,7 +106,7 @@ class Chaos:
             env = {**os.environ, "AGENTOS_FAULT": self.fault}
             with (self.home / "err").open("ab") as err:
                 self.process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "tests.jobs.chaos", "system", str(self.home), cwd=ROOT, env=env,
+                    sys.executable, "-m", "tests.jobs.chaos_system", str(self.home), cwd=ROOT, env=env,
                     stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=err,
                 )
             assert self.process.stdout is not None
@@ -221,20 +160,24 @@ class Chaos:
         self.fault = ""
         await self._until(self.up.is_set, 1)
 
-    async def _kill(self, target: str) -> None:
+    async def _kill(self, target: str) -> bool:
+        """Kills what that means just now; False where there is nothing of it."""
+        found = False
         if target in ("shim", "command", "all"):
-            await self._kill_attempt(target == "command")
+            found = await self._kill_attempt(target == "command")
         process = self.process
-        if target in ("zygote", "all") and process is not None:
+        if process is None or process.returncode is not None:
+            return found
+        if target in ("zygote", "all"):
             for pid in tree.children(process.pid):
                 with contextlib.suppress(OSError):
                     if b"bare.py" in content(f"/proc/{pid}/cmdline"):
-                        self._shoot(pid)
-        if target in ("system", "all") and process is not None and process.returncode is None:
-            self._shoot(process.pid)
-        self._count(target)
+                        found |= self._shoot(pid)
+        if target in ("system", "all"):
+            found |= self._shoot(process.pid)
+        return found
 
-    async def _kill_attempt(self, command: bool) -> None:
+    async def _kill_attempt(self, command: bool) -> bool:
         for _ in range(100):
             found = self._open()
             self.rng.shuffle(found)
@@ -245,13 +188,15 @@ class Chaos:
                 )
                 if pid and starttime(pid) == born:
                     (self.shot if command else self.hit).add(job)
-                    self._shoot(pid)
-                    return
+                    return self._shoot(pid)
             await asyncio.sleep(0.005)
+        return False
 
-    def _shoot(self, pid: int) -> None:
+    def _shoot(self, pid: int) -> bool:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+            return True
+        return False
 
     def _count(self, target: str) -> None:
         self.kills[target] += 1
@@ -340,10 +285,13 @@ async def small(home: Path, jobs: int, kills: int, seed: int) -> Chaos:
 
 def figures(chaos: Chaos) -> dict[str, object]:
     """Counts, and the times until a system was ready and until a job started again."""
+    from agentos.interfaces.bench import machine  # too slow to load for a system that starts again and again
+
     found = chaos.verdict()
     starts = sorted(at for (at,) in chaos.db.execute("select started from job_attempts where started is not null"))
     again = [min((at - when for at in starts if at > when), default=0.0) for when, _ in chaos.when]
     return {
+        "date": time.strftime("%Y-%m-%d"), "machine": machine(), "load": [round(load, 1) for load in os.getloadavg()],
         "jobs": len(chaos.plans), "acknowledged": len(chaos.acked), "kills": dict(chaos.kills),
         **{name.replace(" ", "_"): len(some) for name, some in found.items()},
         "ready_again_s": _spread(chaos.ready), "job_starts_again_s": _spread(again),
@@ -358,18 +306,14 @@ def _spread(times: list[float]) -> dict[str, float]:
 
 
 def main() -> int:
-    """Runs a system, or the stress."""
+    """Runs it; 1 where anything is lost or done twice."""
     parser = argparse.ArgumentParser(description="Kills a system while jobs come in, and counts what is lost.")
-    parser.add_argument("what", choices=("system", "stress"))
-    parser.add_argument("home", nargs="?", type=Path)
+    parser.add_argument("home", nargs="?", type=Path, help="an empty folder, which is kept")
     parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the figures to a file")
     args = parser.parse_args()
-    if args.what == "system":
-        asyncio.run(system(args.home))
-        return 0
     with contextlib.ExitStack() as stack:
         home = args.home or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentos-chaos-")))
         said = figures(asyncio.run(small(home, args.jobs, args.kills, args.seed)))

@@ -27,7 +27,7 @@ def test_a_second_system_leaves_the_home_of_the_first_alone(tmp_path: Path) -> N
     assert held is not None
     with held:
         second = subprocess.run(
-            [sys.executable, "-m", "tests.jobs.chaos", "system", str(tmp_path)], cwd=ROOT, capture_output=True,
+            [sys.executable, "-m", "tests.jobs.chaos_system", str(tmp_path)], cwd=ROOT, capture_output=True,
             text=True, check=False,
         )
     assert second.returncode == 1 and "already runs" in second.stderr
