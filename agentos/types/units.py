@@ -88,7 +88,9 @@ def seconds(text: str) -> float | None:
 
 
 def size(text: str) -> int:
-    """Bytes in a size written for people: `512MiB`, `2 GB`, `4g`, `3 gigs`, `2个G` (binary unless it says `B` alone with k, M, G, T).
+    """Bytes in a size written for people: `512MiB`, `2 GB`, `4g`, `3 gigs`, `2个G`.
+
+    Binary, unless it says `B` alone with k, M, G, T, or the unit in words.
 
     Raises:
         ValueError: the text is not a size.
