@@ -104,10 +104,13 @@ async def kernel_engine(home: config.Settings) -> AsyncIterator[Engine]:
 class RayCluster:
     """Real Ray nodes on this machine, in a process of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        """Nodes keep what they need in that folder; Ray's own sockets want a short path."""
+        self.folder = folder
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("raycluster.py"))], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env={**os.environ, "TMPDIR": str(folder), "RAY_TMPDIR": "/tmp"},
         )
         self.address = ""
         self.raylets: dict[str, int] = {}
@@ -129,10 +132,10 @@ class RayCluster:
 
 
 @pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[RayCluster]:
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
     """A cluster of one node: 2 CPUs, 1 GiB, and two GPUs that Ray is told of."""
     pytest.importorskip("ray")
-    cluster = RayCluster()
+    cluster = RayCluster(tmp_path_factory.mktemp("nodes"))
     cluster.add(num_cpus=2, num_gpus=2, memory=1 << 30)
     yield cluster
     cluster.close()

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 _LOOK = 1.0
 """Seconds between two questions about who is in the cluster."""
+_PATIENCE = 5.0
+"""Seconds in which the cluster's address must answer."""
 
 
 class Driver:
@@ -101,8 +103,9 @@ class Driver:
         return result
 
     async def cancel(self, attempt: str) -> None:
-        """Ends an attempt."""
-        await self._with(attempt).cancel(attempt)
+        """Ends an attempt, where one runs."""
+        for link in self._links.values():
+            await link.cancel(attempt)
 
     async def read(self, attempt: str, offset: int, limit: int) -> bytes:
         """Output of an attempt that runs."""
@@ -214,16 +217,21 @@ def _free(node: Node, left: dict[str, float]) -> Node:
 
 
 def _connect(address: str, namespace: str) -> None:
+    absent = (
+        f"there is no Ray cluster at {address!r} that this machine is a node of. `ray start --head` begins one,"
+        " `ray start --address=HOST:PORT` joins one; nothing was started."
+    )
     try:
+        if ":" in address:
+            # Ray itself would try for more than a minute.
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
         ray.init(
             address=address, namespace=namespace, log_to_driver=False, logging_level=logging.WARNING,
             include_dashboard=False if address == "local" else None,
         )
-    except ConnectionError as error:
-        raise Failed(
-            f"there is no Ray cluster at {address!r} that this machine is a node of. `ray start --head` begins one,"
-            " `ray start --address=HOST:PORT` joins one; nothing was started."
-        ) from error
+    except (OSError, OverflowError) as error:
+        raise Failed(absent) from error
     except (RuntimeError, ValueError) as error:
         raise Failed(
             f"the Ray cluster at {address!r} cannot be used: {' '.join(str(error).split())} Each machine needs the same"
