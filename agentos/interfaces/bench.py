@@ -37,7 +37,7 @@ def main(args: Namespace) -> int:
     """Measures, prints the table, and writes it to `args.json` where given."""
     settings = load()
     table = installed()
-    figures: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": machine(), "versions": _versions()}
+    figures: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": machine(), "versions": versions()}
     parts = {args.only} if args.only else {"plans", "client", "policy", "jobs"}
     if "client" in parts:
         figures["client_start_ms"] = _client_start()
@@ -67,7 +67,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of the packages that figures depend on."""
     return {name: metadata.version(name) for name in ("torch", "transformers", "llguidance", "langgraph", "cedarpy")}
 
 

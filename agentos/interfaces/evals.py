@@ -36,7 +36,10 @@ def main(args: Namespace) -> int:
         share, table, data = report.total.exact.share, report.table(), report.to_json()
     print(table)
     if args.json:
-        Path(args.json).write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        from agentos.interfaces.bench import machine, versions
+
+        where = {"date": time.strftime("%Y-%m-%d"), "machine": machine(), "versions": versions()}
+        Path(args.json).write_text(json.dumps({**where, **data}, ensure_ascii=False, indent=1) + "\n", "utf-8")
     if args.min is not None and 100 * share < args.min:
         print(f"agentos: {100 * share:.1f}% of the cases are right, under the {args.min}% asked for", file=sys.stderr)
         return 1
