@@ -29,6 +29,13 @@ def required() -> dict[str, str]:
     return {normal(pair[1]): pair[2] for pair in pairs if pair}
 
 
+def extras() -> set[str]:
+    """Packages that a user may ask for besides: every extra but the developers' own."""
+    asked = PROJECT["project"]["optional-dependencies"]
+    names = (re.match(r"[\w.-]+", text) for name, listed in asked.items() if name != "dev" for text in listed)
+    return {normal(found[0]) for found in names if found}
+
+
 def locked(name: str) -> dict[str, str]:
     """Package to version, as a lock has them."""
     return dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / name).read_text("utf-8"), re.MULTILINE))
@@ -88,7 +95,8 @@ def test_every_declared_dependency_is_imported_or_has_a_reason(package: str) -> 
 
 
 def test_every_import_is_of_a_declared_dependency() -> None:
-    assert {module for module in imported() if not owners().get(module, set()) & set(required())} == set()
+    declared = {*required(), *extras()}
+    assert {module for module in imported() if not owners().get(module, set()) & declared} == set()
 
 
 def test_every_declared_dependency_is_locked_within_its_range() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,7 @@ def world_at(home: Path, role_of: Any = ROLES.get) -> World:
     approvals, audit = Approvals(store, table), Audit(store, table)
     nothing: Any = None
     dispatcher = Dispatcher(
-        table, monitor, approvals, audit, Services(nothing, nothing, nothing, nothing, nothing, nothing),
+        table, monitor, approvals, audit, Services(*[nothing] * len(fields(Services))),
         names={"model": lambda said: ALIASES.get(said, said)},
         made=lambda entry, result, user: made.append((entry.name, user)),
     )
