@@ -10,7 +10,12 @@ import os
 import sys
 from typing import Any
 
-os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
+os.environ |= {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # A raylet that was killed is found dead in two seconds, not fifteen; one that is slow still has ten.
+    "RAY_health_check_initial_delay_ms": "1000", "RAY_health_check_period_ms": "500",
+    "RAY_health_check_failure_threshold": "3",
+}
 
 
 def main() -> None:

@@ -174,13 +174,18 @@ class Agent:
             return False
         for task in self._tasks:
             task.cancel()
-        await self._executor.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        await self._leave()
         return True
 
     def _place(self, attempt: str) -> Path:
         job, _, number = attempt.rpartition(".")
         return self._folder / job / number
+
+    async def _leave(self) -> None:
+        await self._executor.close()
+        # What ended while no system was there waits for one.
+        if not any(entry.is_dir() for entry in self._folder.iterdir()):
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _hear(self) -> None:
         async for ended in self._executor.ended():
@@ -197,7 +202,7 @@ class Agent:
                 # Whatever keeps the cluster or the file from us: unless it passes, the lease runs out.
                 log.exception("the lease could not be renewed")
             if not self._running and time.monotonic() - self._heard > _ALONE:
-                await self._executor.close()
+                await self._leave()
                 ray.kill(ray.get_runtime_context().current_actor)
 
     async def _renew(self) -> None:

@@ -23,7 +23,7 @@ from agentos.errors import AgentosError, Failed
 from agentos.jobs import placed, settle
 from agentos.jobs.executor import Ended, Order, Started, Tail, Usage
 from agentos.jobs.identity import Claim
-from agentos.jobs.ray_link import PATIENCE, Link
+from agentos.jobs.ray_link import PATIENCE, Link, Run
 from agentos.jobs.scheduling import Node
 from agentos.jobs.wire import Nodes, Terms, pack, receive
 
@@ -88,14 +88,14 @@ class Driver:
     async def adopt(self, folders: dict[str, Path]) -> dict[str, Started | Ended]:
         """As an executor's."""
         result: dict[str, Started | Ended] = {}
-        sent: dict[Link, dict[str, Path]] = {}
+        sent: dict[Link, dict[str, Run]] = {}
         for attempt, folder in folders.items():
             there = placed.where(folder)
             ended = settle.recorded(attempt, folder)
             if ended is not None:
                 result[attempt] = ended
             elif there is not None:
-                sent.setdefault(self._link(there), {})[attempt] = folder
+                sent.setdefault(self._link(there), {})[attempt] = Run(folder, there.since)
             else:
                 result[attempt] = await self._here(attempt, folder)
         for told in await asyncio.gather(*(link.adopt(some) for link, some in sent.items())):

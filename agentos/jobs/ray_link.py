@@ -39,6 +39,8 @@ class Run:
 
     folder: Path
     """On the system's own disk."""
+    since: float
+    """Seconds since the epoch, when it was sent there."""
     begun: asyncio.Future[Started] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     cancelled: bool = False
     ending: bool = False
@@ -97,7 +99,7 @@ class Link:
                 await self.up.wait()
         if not self.up.is_set():
             raise Failed(f"attempt {order.attempt} has not begun: node {self.node.name} does not answer.")
-        run = self.runs[order.attempt] = Run(order.folder)
+        run = self.runs[order.attempt] = Run(order.folder, time.time())
         try:
             said: Started | str = await self._agent.start.remote(replace(order, secrets={}), secrets)
         except RayError:
@@ -112,15 +114,14 @@ class Link:
             return said
         return await asyncio.shield(run.begun)
 
-    async def adopt(self, folders: Mapping[str, Path]) -> dict[str, Started]:
-        """What was placed here by an earlier system, whose ends will be told."""
-        for name, folder in folders.items():
-            self.runs.setdefault(name, Run(folder))
+    async def adopt(self, sent: Mapping[str, Run]) -> dict[str, Started]:
+        """What was sent here by an earlier system, whose ends will be told."""
+        runs = {name: self.runs.setdefault(name, run) for name, run in sent.items()}
         if self.up.is_set():
-            self._spawn(self._take_up(list(folders)))
+            self._spawn(self._take_up(list(runs)))
         if not self.dead:
-            await asyncio.wait([self.runs[name].begun for name in folders], timeout=PATIENCE)
-        return {name: self._started(name) for name in folders}
+            await asyncio.wait([run.begun for run in runs.values()], timeout=PATIENCE)
+        return {name: _started(name, run) for name, run in runs.items()}
 
     async def cancel(self, attempt: str) -> None:
         """Ends an attempt, now or when the node can be reached."""
@@ -274,12 +275,6 @@ class Link:
             at += size
         return lost
 
-    def _started(self, name: str) -> Started:
-        run = self.runs.get(name)
-        if run is not None and run.begun.done():
-            return run.begun.result()
-        return Started(name, 0, time.time())
-
     def _end(self, ended: Ended) -> None:
         run = self.runs.pop(ended.attempt)
         if not run.begun.done():
@@ -294,7 +289,7 @@ class Link:
             run.ending = True
             reason: Reason = "cancelled" if run.cancelled else "lost"
             detail = "" if run.cancelled else f"node {self.node.name} died"
-            ended = Ended(name, reason, None, None, None, self._started(name).started, time.time(), detail)
+            ended = Ended(name, reason, None, None, None, _started(name, run).started, time.time(), detail)
             await asyncio.to_thread(placed.record, run.folder, ended)
             self._end(ended)
 
@@ -308,6 +303,10 @@ class Link:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("node %s", self.node.name, exc_info=task.exception())
+
+
+def _started(attempt: str, run: Run) -> Started:
+    return run.begun.result() if run.begun.done() else Started(attempt, 0, run.since)
 
 
 def _why(error: BaseException) -> str:

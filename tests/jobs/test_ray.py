@@ -18,13 +18,14 @@ import pytest_asyncio
 from agentos.errors import Failed, UserError
 from agentos.jobs.local import LocalExecutor
 from agentos.jobs.ours import OURS
-from agentos.jobs.ray import RayExecutor
+from agentos.jobs.ray import LEASE, RayExecutor
 from agentos.jobs.service import JobService
 from agentos.secrets import Masker, Secrets
 from agentos.store import Store
 from agentos.types import Caller, JobCard, JobRequest
 
-LEASE = 2.0
+SHORT = pytest.mark.parametrize("home", [3.0], indirect=True)
+"""Seconds of a lease, where a test waits for its end."""
 
 
 class Cluster(Protocol):
@@ -38,12 +39,12 @@ class Cluster(Protocol):
 class Home:
     """A system's home, and the systems on it, one after another."""
 
-    def __init__(self, folder: Path, cluster: Cluster) -> None:
-        self.folder, self.cluster = folder, cluster
+    def __init__(self, folder: Path, cluster: Cluster, lease: float) -> None:
+        self.folder, self.cluster, self.lease = folder, cluster, lease
 
     async def open(self, executor: Any = None) -> JobService:
         jobs = self.folder / "jobs"
-        self.executor = executor or RayExecutor(jobs, self.cluster.address, lease=LEASE, log_size=1 << 16)
+        self.executor = executor or RayExecutor(jobs, self.cluster.address, lease=self.lease, log_size=1 << 16)
         self.store = Store(self.folder / "agentos.db")
         self.secrets = Secrets(self.store)
         self.service = JobService(
@@ -102,8 +103,8 @@ def words(path: Path) -> list[str]:
 
 
 @pytest_asyncio.fixture
-async def home(ray_cluster: Cluster, tmp_path: Path) -> AsyncIterator[Home]:
-    made = Home(tmp_path, ray_cluster)
+async def home(request: pytest.FixtureRequest, ray_cluster: Cluster, tmp_path: Path) -> AsyncIterator[Home]:
+    made = Home(tmp_path, ray_cluster, getattr(request, "param", LEASE))
     await made.open()
     yield made
     for job in made.service.queue.find.listing("running", limit=50):
@@ -112,6 +113,7 @@ async def home(ray_cluster: Cluster, tmp_path: Path) -> AsyncIterator[Home]:
     await made.close()
 
 
+@SHORT
 async def test_jobs_go_to_all_nodes_with_gpus_by_index_and_a_dead_nodes_jobs_run_again_elsewhere(
     home: Home, ray_cluster: Cluster
 ) -> None:
@@ -186,6 +188,7 @@ async def test_a_system_without_the_cluster_does_not_run_again_what_may_run_ther
     assert len((await home.card(job)).attempts) == 1
 
 
+@SHORT
 async def test_a_job_of_a_node_that_is_no_more_is_lost_and_runs_again(home: Home) -> None:
     job = await home.submit("echo x >> ran; test $(wc -l < ran) -ge 2 || sleep 300")
     await until(lambda: words(home.folder / "ran"))
