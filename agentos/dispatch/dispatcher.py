@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
@@ -14,6 +15,9 @@ from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed
 from agentos.registry import Registry
 from agentos.syscall import Syscall
 from agentos.types import Allowed, Approval, Call, Decision, Denied, Effect, Json, NeedsPerson
+
+
+_WORDS = {Allowed: "allow", NeedsPerson: "confirm", Denied: "deny"}
 
 
 class Judge(Protocol):
@@ -70,6 +74,28 @@ class Trail(Protocol):
         ...
 
 
+class Counts(Protocol):
+    """Told of what happens, for metrics."""
+
+    def decided(self, syscall: str, decision: str) -> None:
+        """`allow`, `confirm` or `deny`."""
+        ...
+
+    def called(self, syscall: str, outcome: str, seconds: float) -> None:
+        """What became of a call that was let through, and how long it took."""
+        ...
+
+
+class Uncounted:
+    """Counts nothing."""
+
+    def decided(self, syscall: str, decision: str) -> None:
+        """Forgets it."""
+
+    def called(self, syscall: str, outcome: str, seconds: float) -> None:
+        """Forgets it."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a call gave."""
@@ -92,6 +118,7 @@ class Dispatcher:
         *,
         names: Mapping[str, Callable[[str], str]] | None = None,
         made: Callable[[Syscall, object, str], None] = lambda entry, result, user: None,
+        counts: Counts | None = None,
     ) -> None:
         """Wires the path.
 
@@ -104,6 +131,7 @@ class Dispatcher:
             names: For a parameter (`model`), how a name is made the one the rules know it by, so that
                 an alias cannot pass a rule about the thing itself.
             made: Told of each finished call, so that what it made has an owner.
+            counts: Told of decisions and of what becomes of calls.
         """
         self._table = table
         self._judge = judge
@@ -112,6 +140,7 @@ class Dispatcher:
         self._services = services
         self._names = names or {}
         self._made = made
+        self._counts: Counts = counts or Uncounted()
 
     def validated(self, call: Call) -> tuple[Call, Syscall]:
         """The call with its arguments checked, filled in, and under the names that rules know.
@@ -144,6 +173,7 @@ class Dispatcher:
         """Keeps a call until a person answers; the hold itself is on the audit trail. Gives its id."""
         call, entry = self.validated(call)
         self._trail.decided(call, decision)
+        self._counts.decided(call.syscall, "confirm")
         return self._standing.hold(call, entry.effect, decision.reason, run)
 
     def release(self, approval: str, decision: Decision | None) -> None:
@@ -167,18 +197,22 @@ class Dispatcher:
         approval = approval or self._standing.covers(call)
         decision = self._judge.decide(call, entry, confirmed=approval is not None)
         row = self._trail.decided(call, decision, approval)
+        self._counts.decided(call.syscall, _WORDS[type(decision)])
         if isinstance(decision, NeedsPerson):
             raise ApprovalNeeded(f"{call.syscall} waits for a person: {decision.reason}", "")
         if isinstance(decision, Denied):
             raise DeniedError(f"{call.syscall} was denied to {call.caller.user} by {decision.rule}: {decision.reason}")
         context = CallContext(self._services, call.caller, call.id, emit)
+        outcome, started = "failed", time.perf_counter()
         try:
             value = await entry.function(context, **call.args)
             result = as_json(value)
             if not isinstance(result, dict):
                 raise TypeError(f"{call.syscall} gave a {type(value).__name__}, and must give a dataclass")
             json.dumps(result)
+            outcome = "done"
         except asyncio.CancelledError:
+            outcome = "cancelled"
             self._trail.finished(row, "cancelled", "cancelled")
             raise
         except AgentosError as error:
@@ -187,6 +221,8 @@ class Dispatcher:
         except Exception as error:
             self._trail.finished(row, "failed", type(error).__name__)
             raise
+        finally:
+            self._counts.called(call.syscall, outcome, time.perf_counter() - started)
         self._made(entry, value, call.caller.user)
         self._trail.finished(row, "done", result)
         return Outcome(result, value)

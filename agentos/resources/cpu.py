@@ -28,7 +28,7 @@ def read() -> Cpu:
         model=model(),
         cores=usable(len(mine) or len(each) or 1, cpu_quota()),
         used=round(sum(seen) / len(seen), 1) if seen else 0.0,
-        load=_load(),
+        load=load(),
         frequency_mhz=_frequency(),
     )
 
@@ -75,7 +75,8 @@ def model() -> str:
     return named.get("model name") or named.get("Model") or platform.processor() or platform.machine()
 
 
-def _load() -> tuple[float, ...]:
+def load() -> tuple[float, ...]:
+    """Runnable processes averaged over 1, 5 and 15 minutes; empty where the platform has none."""
     # psutil imitates it on Windows, and starts at 0 there: no figure is better.
     if not hasattr(os, "getloadavg"):
         return ()
