@@ -1,4 +1,4 @@
-"""What has happened since the system started, counted where it happens; figures of now are read when they are asked for.
+"""What has happened since the system started, counted where it happens; what is now, is read when it is asked for.
 
 Labels are names of syscalls, models and engines: nothing that a person wrote, and no person's name.
 """

@@ -16,7 +16,6 @@ from agentos.registry import Registry
 from agentos.syscall import Syscall
 from agentos.types import Allowed, Approval, Call, Decision, Denied, Effect, Json, NeedsPerson
 
-
 _WORDS = {Allowed: "allow", NeedsPerson: "confirm", Denied: "deny"}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from agentos.config import Settings
+from agentos.metrics import Metrics
 from agentos.registry import Registry
+from agentos.resources.watch import Watch
 from agentos.types import Caller, Event, Jobs, Json, Models, Plan, Role
 
 
@@ -79,6 +81,18 @@ class Secrets(Protocol):
         ...
 
 
+class JobsHere(Jobs, Protocol):
+    """Jobs, and how the doors show them."""
+
+    def counts(self) -> dict[str, int]:
+        """How many there are in each state that has any."""
+        ...
+
+    def pids(self) -> list[int]:
+        """The processes that those of this machine run in."""
+        ...
+
+
 class System(Protocol):
     """The running system as the doors see it."""
 
@@ -90,6 +104,8 @@ class System(Protocol):
     boot_done: float | None
     boot_total: float | None
     boot_error: str
+    metrics: Metrics
+    watch: Watch
 
     @property
     def people(self) -> People:
@@ -107,8 +123,8 @@ class System(Protocol):
         ...
 
     @property
-    def jobs(self) -> Jobs:
-        """The jobs' names, for completion."""
+    def jobs(self) -> JobsHere:
+        """The jobs, for completion and views."""
         ...
 
     @property
@@ -136,6 +152,12 @@ class System(Protocol):
         self, syscall: str, args: Mapping[str, Json], caller: Caller, yes: bool = False
     ) -> AsyncIterator[Event]:
         """Runs one call."""
+        ...
+
+    async def look(
+        self, syscall: str, args: Mapping[str, Json], caller: Caller, read: Callable[[], Awaitable[Any]] | None = None
+    ) -> Json:
+        """What a read gives, for a view that asks again each second."""
         ...
 
     def answer(self, approval: str, answer: str, caller: Caller, reason: str = "") -> AsyncIterator[Event]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-import time
 from argparse import Namespace
 from typing import Any
 from urllib.parse import quote
@@ -13,11 +12,11 @@ from urllib.parse import quote
 from agentos.config import load
 from agentos.errors import UserError
 from agentos.interfaces.commands_runs import shown, waited
+from agentos.interfaces.live import redraw
 from agentos.interfaces.session import INTERRUPTED, Session
-from agentos.interfaces.show import clean, clip, moving, width
+from agentos.interfaces.show import clean, clip, colourful, moving, width
 
 _LIVE = ("waiting", "queued", "running")
-_TICK = 1.0
 _COLUMNS = (
     ("id", "id"), ("name", "name"), ("state", "state"), ("progress", "progress"), ("runtime", "time"),
     ("user", "user"), ("cpus", "cpus"), ("gpus", "gpus"), ("reason", "why"),
@@ -45,23 +44,12 @@ def jobs(args: Namespace) -> int:
 
 def live(session: Session, request: dict[str, Any]) -> None:
     """The table drawn over itself until nothing waits or runs any more, or until Ctrl-C."""
-    import shutil
+    def frame(columns: int, lines: int) -> tuple[list[str], bool]:
+        listed = session.client.request("GET", f"/v1/jobs?state={quote(str(request['state']))}", start_it=False)
+        more = any(row["state"] in _LIVE for row in listed["jobs"])
+        return table(listed, columns=columns, colour=colourful(sys.stdout)), more
 
-    drawn = 0
-    try:
-        while True:
-            listed = _result(session, "jobs.list", request)
-            size = shutil.get_terminal_size((100, 24))
-            lines = table(listed, columns=size.columns - 1, colour=True)[: size.lines - 1]
-            back = f"\x1b[{drawn}F" if drawn else ""
-            sys.stdout.write(back + "".join(f"\x1b[K{line}\n" for line in lines) + "\x1b[J")
-            sys.stdout.flush()
-            drawn = len(lines)
-            if not any(row["state"] in _LIVE for row in listed["jobs"]):
-                return
-            time.sleep(_TICK)
-    except KeyboardInterrupt:
-        return
+    redraw(frame)
 
 
 def table(listed: dict[str, Any], columns: int, colour: bool = False) -> list[str]:

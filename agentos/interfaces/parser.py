@@ -39,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         return made
 
     _runs(add)
+    _models(add)
     _jobs(add)
     _system(add)
     _policy(add)
@@ -62,6 +63,13 @@ def _runs(add: Add) -> None:
     )
     undo = add("undo", "commands_runs:undo", "bring back what was deleted", json=True)
     undo.add_argument("id", nargs="?", default="", help="the undo id (the newest)")
+
+
+def _models(add: Add) -> None:
+    ps = add("ps", "commands_ps:ps", "show the models in memory, live: state, memory, requests, tokens/s", json=True)
+    ps.add_argument("--once", action="store_true", help="print the table once, on a terminal too")
+    top = add("top", "top:top", "show the machine, live: CPU, memory, GPUs, disks, network, models, jobs", json=True)
+    top.add_argument("--once", action="store_true", help="print it once, on a terminal too")
 
 
 def _jobs(add: Add) -> None:

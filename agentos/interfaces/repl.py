@@ -40,6 +40,8 @@ class Repl:
             "/syscalls": ("help_syscalls", self._syscalls),
             "/approvals": ("help_approvals", self._approvals),
             "/jobs": ("help_jobs", self._jobs),
+            "/ps": ("help_ps", self._ps),
+            "/top": ("help_top", self._top),
             "/undo": ("help_undo", self._undo),
             "/quit": ("help_quit", self._quit),
         }
@@ -117,6 +119,16 @@ class Repl:
         from agentos.interfaces.commands_jobs import live
 
         live(self._session, {"state": said or "all"})
+
+    def _ps(self, rest: str) -> None:
+        from agentos.interfaces.commands_ps import live
+
+        live(self._session)
+
+    def _top(self, rest: str) -> None:
+        from agentos.interfaces.top import live
+
+        live(self._session)
 
     def _syscalls(self, rest: str) -> None:
         self._out.note(table_text(self._client.request("GET", "/v1/syscalls")["syscalls"]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import unicodedata
 from typing import Any, TextIO
 
@@ -64,11 +63,12 @@ class Printer:
 
     def __init__(self, out: TextIO, talk: TextIO, say: Say) -> None:
         """`out` takes results and replies, `talk` plans, progress and errors."""
+        from agentos.interfaces.bars import Bars  # which draws with the functions above
+
         self._out, self._talk, self._say = out, talk, say
-        self._colour, self._moving = colourful(talk), moving(talk)
+        self._colour = colourful(talk)
         self._ascii = "utf" not in (getattr(talk, "encoding", "") or "").lower()
-        self._drawn = False
-        self._sparse: tuple[str, int] = ("", -1)
+        self._bars = Bars(talk, say)
         self._midline = False
         self._streamed: set[str] = set()
         self._shown: list[str] = []
@@ -82,7 +82,18 @@ class Printer:
             return
         if kind in ("decision", "held"):
             return
-        self.settle(whole=kind != "text")
+        if kind in ("result", "error"):
+            self._bars.ended(str(event.get("step", "")))
+        if kind in ("result", "error", "text"):  # the other steps go on
+            self._bars.lift()
+            self._end_line(kind != "text")
+        else:
+            self.settle()
+        self._show(kind, event)
+        if kind in ("result", "error") and not self._midline:
+            self._bars.draw()
+
+    def _show(self, kind: Any, event: dict[str, Any]) -> None:
         if kind == "plan":
             self._streamed.clear()
             self._shown.clear()
@@ -92,7 +103,7 @@ class Printer:
         elif kind == "result":
             self._result(event)
         elif kind == "error":
-            self.error(str(event.get("message", "")))
+            self._error(str(event.get("message", "")))
         elif kind == "reply":
             self._reply(str(event.get("text") or ""))
         elif kind == "end":
@@ -130,32 +141,16 @@ class Printer:
                 self.talk(f"  {name}: {clean(str(event[key]), lines=False)}")
 
     def progress(self, event: dict[str, Any]) -> None:
-        """Shows how far something is: a bar on a terminal, now and then a line elsewhere."""
-        message = clean(str(event.get("message", "")), lines=False)
-        done, total, unit = event.get("done"), event.get("total"), event.get("unit", "")
-        share = done / total if done is not None and total else None
-        figures = "" if done is None else _figures(done, total, unit)
-        if not self._moving:
-            tenth = -1 if share is None else int(share * 10)
-            if (message.split(" ")[:2], tenth) != (self._sparse[0].split(" ")[:2], self._sparse[1]):
-                self._sparse = (message, tenth)
-                self.talk(" ".join(part for part in (message, figures) if part))
-            return
-        columns = shutil.get_terminal_size((80, 24)).columns - 1
-        bar = ""
-        if share is not None:
-            full, empty = ("#", ".") if self._ascii else ("█", "░")
-            cells = max(8, min(30, columns - width(message) - width(figures) - 4))
-            filled = int(cells * min(1.0, share))
-            bar = full * filled + empty * (cells - filled)
-        line = clip("  ".join(part for part in (message, bar, figures) if part), columns)
-        self._talk.write(f"\r\x1b[K{line}")
-        self._talk.flush()
-        self._drawn = True
+        """Shows how far something is: bars on a terminal, now and then a line elsewhere."""
+        if not self._midline:
+            self._bars.event(event)
 
     def error(self, message: str) -> None:
         """Shows what went wrong."""
         self.settle()
+        self._error(message)
+
+    def _error(self, message: str) -> None:
         self.talk(f"{self._styled('agentos:', 'red')} {clean(message)}")
 
     def note(self, message: str) -> None:
@@ -164,11 +159,11 @@ class Printer:
         self.talk(message)
 
     def settle(self, *, whole: bool = True) -> None:
-        """Takes the progress bar away; ends a line of streamed text where `whole`."""
-        if self._drawn:
-            self._talk.write("\r\x1b[K")
-            self._talk.flush()
-            self._drawn = False
+        """Takes the progress bars away; ends a line of streamed text where `whole`."""
+        self._bars.clear()
+        self._end_line(whole)
+
+    def _end_line(self, whole: bool) -> None:
         if whole and self._midline:
             self._write("\n")
             self._midline = False
@@ -204,12 +199,3 @@ class Printer:
 
     def _styled(self, text: str, style: str) -> str:
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self._colour and text else text
-
-
-def _figures(done: float, total: float | None, unit: str) -> str:
-    if unit == "B":
-        from agentos.types.units import show_bytes  # here, because the types take longer to import than all else
-
-        return f"{show_bytes(done)} / {show_bytes(total)}" if total else show_bytes(done)
-    whole = f" / {total:g}" if total else ""
-    return f"{done:g}{whole} {unit}".rstrip()

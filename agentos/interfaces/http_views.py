@@ -1,0 +1,82 @@
+"""What is watched: models, jobs and the machine, asked again each second; and metrics for Prometheus."""
+
+from __future__ import annotations
+
+import os
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from agentos.interfaces.app import System, plain
+from agentos.interfaces.http_auth import known
+from agentos.interfaces.metrics_now import exposition
+from agentos.resources.watch import Seen
+from agentos.types import Caller, Json
+
+_LOADED: dict[str, Json] = {"state": "loaded"}
+_UNDER_WAY = ("running", "queued", "waiting")
+_PROCESSES = 40
+
+
+def routes(system: System) -> list[Route]:
+    """Where each is found."""
+    api = Views(system)
+    return [
+        Route("/v1/ps", api.ps),
+        Route("/v1/jobs", api.jobs),
+        Route("/v1/top", api.top),
+        Route("/metrics", api.metrics),
+    ]
+
+
+class Views:
+    """Policy decides on each look as on the syscall it shows; the trail notes each watcher once an hour."""
+
+    def __init__(self, system: System) -> None:
+        """Serves one system."""
+        self._system = system
+
+    async def ps(self, request: Request) -> Response:
+        """Models in memory or on their way there, and the budgets; as `models.list`."""
+        return _now(await self._system.look("models.list", _LOADED, self._who(request)))
+
+    async def jobs(self, request: Request) -> Response:
+        """Jobs; as `jobs.list`."""
+        state = request.query_params.get("state", "all")
+        return _now(await self._system.look("jobs.list", {"state": state}, self._who(request)))
+
+    async def top(self, request: Request) -> Response:
+        """The machine, models and jobs that are under way; as `resources.query`, `models.list` and `jobs.list`."""
+        caller = self._who(request)
+        machine = await self._system.look("resources.query", {"kind": "all"}, caller, self._machine)
+        models = await self._system.look("models.list", _LOADED, caller)
+        running = await self._system.look("jobs.list", {"state": "running"}, caller)
+        queued = await self._system.look("jobs.list", {"state": "queued"}, caller)
+        status = self._system.status()
+        return _now({
+            "machine": machine, "models": models, "jobs": {"running": running, "queued": queued},
+            "version": status.get("version"), "uptime": status.get("uptime"),
+        })
+
+    async def metrics(self, request: Request) -> Response:
+        """Figures in Prometheus' text form, or OpenMetrics where that is asked for; as the reads they come from."""
+        caller = self._who(request)
+        for syscall in ("kernel.status", "models.list", "jobs.list"):
+            await self._system.look(syscall, {}, caller, _nothing)
+        text, kind = exposition(self._system, request.headers.get("accept", ""))
+        return Response(text, headers={"content-type": kind, "cache-control": "no-store"})
+
+    async def _machine(self) -> Seen:
+        return await self._system.watch.look(lambda: [os.getpid(), *self._system.jobs.pids()], _PROCESSES)
+
+    def _who(self, request: Request) -> Caller:
+        return known(request, self._system, request.query_params.get("session", ""))
+
+
+async def _nothing() -> None:
+    """A look that only asks whether it may be had."""
+
+
+def _now(said: object) -> Response:
+    return JSONResponse(plain(said), headers={"cache-control": "no-store"})

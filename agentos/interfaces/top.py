@@ -1,0 +1,122 @@
+"""`agentos top`: the machine, the models and the jobs on one screen, refreshing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+import time
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+from agentos.config import load
+from agentos.errors import AgentosError
+from agentos.interfaces.live import TICK
+from agentos.interfaces.session import Session
+from agentos.interfaces.show import colourful, moving
+from agentos.interfaces.top_frame import SORTS, View, frame
+
+if TYPE_CHECKING:
+    from prompt_toolkit.formatted_text import StyleAndTextTuples
+
+_STYLES = {"": "", "head": "bold", "green": "ansigreen", "yellow": "ansiyellow", "red": "ansired"}
+
+
+def top(args: Namespace) -> int:
+    """`agentos top`."""
+    session = Session(load(), user=args.user, quiet=args.json)
+    session.client.wait()
+    session.printer.settle()
+    if not args.json and not args.once and sys.stdin.isatty() and moving(sys.stdout):
+        live(session)
+        return 0
+    _look(session)
+    time.sleep(TICK)  # a rate takes two looks
+    seen = _look(session)
+    if args.json:
+        print(json.dumps(seen, ensure_ascii=False))
+        return 0
+    size = shutil.get_terminal_size((100, 24)) if sys.stdout.isatty() else None
+    view = View(size.columns - 1 if size else 120, 10_000, ascii=_ascii(), keys=False)
+    print("\n".join(line.text for line in frame(seen, view, session.say)))
+    return 0
+
+
+def _look(session: Session) -> dict[str, Any]:
+    return session.client.request("GET", "/v1/top", start_it=False)
+
+
+def _ascii() -> bool:
+    return "utf" not in (sys.stdout.encoding or "").lower()
+
+
+def live(session: Session) -> None:
+    """The screen until the person leaves it."""
+    Screen(session).run()
+
+
+class Screen:
+    """A full screen; the system is asked beside it, so that keys answer at once."""
+
+    def __init__(self, session: Session) -> None:
+        """Shows nothing until it runs."""
+        self._session = session
+        self._seen: dict[str, Any] | None = None
+        self._gone = ""
+        self._sort = 0
+        self._paused = False
+        self._ascii = _ascii()
+
+    def run(self) -> None:
+        """Draws until `q`."""
+        from prompt_toolkit.application import Application
+        from prompt_toolkit.key_binding import KeyBindings
+        from prompt_toolkit.layout import FormattedTextControl, Layout, Window
+        from prompt_toolkit.output import ColorDepth
+
+        keys = KeyBindings()
+
+        @keys.add("q")
+        @keys.add("Q")
+        @keys.add("c-c")
+        def _quit(event: Any) -> None:
+            event.app.exit()
+
+        @keys.add("p")
+        @keys.add(" ")
+        def _pause(event: Any) -> None:
+            self._paused = not self._paused
+
+        @keys.add("s")
+        def _sorted(event: Any) -> None:
+            self._sort = (self._sort + 1) % len(SORTS)
+
+        depth = None if colourful(sys.stdout) else ColorDepth.DEPTH_1_BIT
+        app: Application[None] = Application(
+            layout=Layout(Window(FormattedTextControl(self._text, show_cursor=False), always_hide_cursor=True)),
+            key_bindings=keys, full_screen=True, color_depth=depth,
+        )
+
+        def refreshing() -> None:
+            app.create_background_task(self._refresh(app.invalidate))
+
+        app.run(pre_run=refreshing)
+
+    async def _refresh(self, invalidate: Any) -> None:
+        while True:
+            if not self._paused or self._seen is None:
+                try:
+                    self._seen, self._gone = await asyncio.to_thread(_look, self._session), ""
+                except AgentosError as error:
+                    self._gone = str(error)
+                invalidate()
+            await asyncio.sleep(TICK)
+
+    def _text(self) -> StyleAndTextTuples:
+        size = shutil.get_terminal_size((80, 24))
+        if self._gone or self._seen is None:
+            return [("", self._session.say("top_gone", self._gone) if self._gone else "")]
+        view = View(size.columns, size.lines, SORTS[self._sort], self._paused, self._ascii)
+        drawn = frame(self._seen, view, self._session.say)
+        return [(_STYLES[line.style], line.text + ("\n" if line is not drawn[-1] else "")) for line in drawn]
