@@ -4,41 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
 from agentos.config import Settings
 from agentos.errors import Failed, NotFound, UserError
-from agentos.models import views
+from agentos.models import answers, views
 from agentos.models.catalog import Entry, catalog, resolve
 from agentos.models.choice import REMOTE, choose, engine_settings
 from agentos.models.joined import Joined
 from agentos.models.memory import Room, available, estimate
+from agentos.models.meter import Meters
 from agentos.models.pull import Puller, report
 from agentos.models.residency import Residency, Resident
 from agentos.models.shelf import Shelf, Stored, on_disk
 from agentos.models.sources import parse, pinned
 from agentos.store import Store
 from agentos.types import (
-    Completed,
     Context,
     Deleted,
     Engine,
-    Generation,
     LoadedReport,
-    Message,
     ModelCard,
     ModelList,
     ModelSpec,
+    Predictions,
+    Progress,
     Pulled,
+    Quantized,
     Text,
-    Token,
     Unloaded,
 )
-from agentos.types.seams import Progress
 from agentos.types.units import seconds, show_bytes
 
 KEEP_ALIVE = "10m"
@@ -68,6 +65,16 @@ class TrashBin(Protocol):
         ...
 
 
+class Quantizer(Protocol):
+    """Makes a stored model of fewer bits out of another."""
+
+    async def __call__(
+        self, stored: Stored, bits: int, output: str | None, shelf: Shelf, settings: Settings, progress: Progress
+    ) -> Quantized:
+        """The new model, measured beside the old one."""
+        ...
+
+
 async def silent(
     message: str, done: float | None = None, total: float | None = None, unit: str = ""
 ) -> None:
@@ -80,6 +87,7 @@ class ModelService:
     def __init__(
         self, settings: Settings, store: Store, engine_for: Callable[[str], Engine], trash: TrashBin,
         *, clock: Callable[[], float] = time.monotonic, free: Callable[[], int] = available,
+        quantizer: Quantizer | None = None,
     ) -> None:
         """A service over `settings.models`.
 
@@ -100,6 +108,8 @@ class ModelService:
         self._puller = Puller(settings, self._shelf)
         self._pulls: Joined[Pulled] = Joined()
         self._watchers: dict[str, list[Progress]] = {}
+        self._quantizer = quantizer
+        self._meters = Meters(clock)
         self.residency = Residency(clock)
         self._expiry: asyncio.Task[None] | None = None
 
@@ -195,7 +205,7 @@ class ModelService:
 
     async def load(
         self, model: str, engine: str = "auto", device: str = "auto", keep_alive: str = KEEP_ALIVE,
-        progress: Progress = silent,
+        progress: Progress = silent, *, replicas: int = 1,
     ) -> LoadedReport:
         """Brings a model into memory, from the catalog where it is not stored; joins a load that is under way.
 
@@ -310,20 +320,44 @@ class ModelService:
             raise UserError(f"{name!r} is an {known.kind} model and writes no text; name a causal model")
         if self.residency.get(name) is None:
             name = (await self.load(name, progress=ctx.progress)).model
-        request = Generation(uuid.uuid4().hex, (Message("user", prompt),), max_tokens)
         async with self.residency.use(name) as held:
             try:
-                answer = cast(AsyncGenerator[Token | Completed, None], held.engine.generate(request))
-                async with aclosing(answer):
-                    async for item in answer:
-                        if isinstance(item, Completed):
-                            return Text(item.text, name, item.tokens, item.seconds)
-                        await ctx.text(item.text)
+                text, _ = await answers.generate(held.engine, name, prompt, max_tokens, ctx, self._meters.of(name))
+                return text
             except Failed as error:
-                if held.alive:
-                    raise
-                raise Failed(f"{name!r} died while it answered ({error}). Ask again: it is loaded afresh.") from error
-        raise Failed(f"the {held.loaded.engine} engine ended its answer without saying so")
+                raise self._died(name, held, error) from error
+
+    async def predict(self, model: str, texts: Sequence[str], ctx: Context) -> Predictions:
+        """Labels and scores from a classifier, vectors from an embedder; loads the model where need be.
+
+        Raises:
+            UserError: the model writes text, or a text is longer than it reads.
+            Failed: its process died; the next request loads it again.
+        """
+        name = self._resolve(model)
+        if self.residency.get(name) is None:
+            name = (await self.load(name, progress=ctx.progress)).model
+        async with self.residency.use(name) as held:
+            try:
+                return await answers.predict(held.engine, name, texts, ctx, self._meters.of(name))
+            except Failed as error:
+                raise self._died(name, held, error) from error
+
+    def _died(self, name: str, held: Resident, error: Failed) -> Failed:
+        if held.alive:
+            return error
+        return Failed(f"{name!r} died while it answered ({error}). Ask again: it is loaded afresh.")
+
+    async def quantize(self, model: str, bits: int, output: str | None, ctx: Context) -> Quantized:
+        """A stored model in fewer bits, as a model of its own; measured before and after.
+
+        Raises:
+            Failed: it is not stored, or this installation cannot quantize.
+        """
+        stored = await self._stored(self._resolve(model), ctx.progress)
+        if self._quantizer is None:
+            raise Failed("this installation has no quantizer; nothing was changed")
+        return await self._quantizer(stored, bits, output, self._shelf, self._settings, ctx.progress)
 
     async def delete(self, model: str, call: str, user: str) -> Deleted:
         """Moves a stored model to the trash.

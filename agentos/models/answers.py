@@ -1,0 +1,77 @@
+"""What models answer: text as it comes, labels, vectors."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import cast
+
+from agentos.errors import Failed
+from agentos.models.meter import Meter
+from agentos.types import (
+    Completed,
+    Context,
+    Engine,
+    Generation,
+    Message,
+    Predicted,
+    Prediction,
+    Predictions,
+    Text,
+    Token,
+)
+
+BATCH = 64
+"""Texts that go to an engine at a time, so that progress is told and others get their turn."""
+
+
+async def generate(
+    engine: Engine, name: str, prompt: str, max_tokens: int, ctx: Context, meter: Meter
+) -> tuple[Text, Completed]:
+    """A model's answer to a message, streamed through `ctx.text`, and what it took.
+
+    Raises:
+        UserError: the prompt is longer than the context.
+        Failed: the engine ended in the middle of it.
+    """
+    request = Generation(uuid.uuid4().hex, (Message("user", prompt),), max_tokens)
+    answer = cast(AsyncGenerator[Token | Completed, None], engine.generate(request))
+    say, count, pieces = ctx.text, meter.token, 0
+    async with aclosing(answer):
+        async for item in answer:
+            if isinstance(item, Token):
+                pieces += 1
+                count()
+                await say(item.text)
+                continue
+            meter.done(item.tokens - pieces, item.cost)
+            return Text(item.text, item.served_by or name, item.tokens, item.seconds, item.cost), item
+    raise Failed(f"the {engine.name} engine ended its answer without saying so")
+
+
+async def predict(engine: Engine, name: str, texts: Sequence[str], ctx: Context, meter: Meter) -> Predictions:
+    """A label and scores, or a vector, for each text.
+
+    Raises:
+        UserError: the model writes text, or a text is longer than it reads.
+        Failed: the engine ended in the middle of it.
+    """
+    found: list[Prediction] = []
+    tokens, took = 0, 0.0
+    for start in range(0, len(texts), BATCH):
+        if len(texts) > BATCH:
+            await ctx.progress(f"asking {name}", start, len(texts), "texts")
+        part = await engine.predict(texts[start : start + BATCH])
+        found += _read(part)
+        tokens, took = tokens + part.tokens, took + part.seconds
+    meter.done(0)
+    return Predictions(name, found, tokens, took)
+
+
+def _read(part: Predicted) -> list[Prediction]:
+    if not part.labels:
+        return [Prediction(vector=list(row)) for row in part.rows]
+    rows = [dict(zip(part.labels, row, strict=True)) for row in part.rows]
+    best = [max(row, key=row.__getitem__) for row in rows]
+    return [Prediction(label, row[label], row) for label, row in zip(best, rows, strict=True)]
