@@ -117,6 +117,6 @@ class Screen:
         size = shutil.get_terminal_size((80, 24))
         if self._gone or self._seen is None:
             return [("", self._session.say("top_gone", self._gone) if self._gone else "")]
-        view = View(size.columns, size.lines, SORTS[self._sort], self._paused, self._ascii)
+        view = View(size.columns - 1, size.lines, SORTS[self._sort], self._paused, self._ascii)
         drawn = frame(self._seen, view, self._session.say)
         return [(_STYLES[line.style], line.text + ("\n" if line is not drawn[-1] else "")) for line in drawn]
