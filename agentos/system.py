@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -14,6 +15,7 @@ import agentos
 from agentos.config import Settings
 from agentos.dispatch.context import Services
 from agentos.dispatch.dispatcher import Dispatcher, as_json
+from agentos.dispatch.looking import Looks, Read
 from agentos.engines.make import maker
 from agentos.errors import AgentosError, Failed, Retry, UserError
 from agentos.jobs.executor import Executor
@@ -26,6 +28,7 @@ from agentos.kernel.graph import build, checkpoints, saver_on
 from agentos.kernel.planner import Planner
 from agentos.kernel.runs import Runs
 from agentos.kernel.view import KernelState
+from agentos.metrics import Metrics
 from agentos.models.service import ModelService
 from agentos.policy.approvals import Approvals
 from agentos.policy.audit import Audit
@@ -35,10 +38,10 @@ from agentos.policy.people import People
 from agentos.policy.trash import TrashCan
 from agentos.registry import Registry, installed
 from agentos.resources.machine import Machine
+from agentos.resources.watch import Watch
 from agentos.secrets import Masker, Secrets
 from agentos.store import Store
-from agentos.types import Approval, Caller, Engine, Event, Json, ModelSpec, Plan
-from agentos.types.seams import Progress
+from agentos.types import Approval, Call, Caller, Engine, Event, Json, ModelSpec, Plan, Progress
 from agentos.types.units import size
 
 log = logging.getLogger(__name__)
@@ -64,6 +67,8 @@ class System:
         self.boot_total: float | None = None
         self.boot_error = ""
         self.boot_told: Progress | None = None
+        self.metrics = Metrics()
+        self.watch = Watch()
         self._kernel = KernelState(settings, self.registry)
         self._loaded = asyncio.Event()
         self._engine: Engine | None = None
@@ -109,9 +114,11 @@ class System:
         dispatcher = Dispatcher(
             self.registry, self.monitor, self.approvals, self.audit, services,
             names={"model": self.models.canonical, "job": self.jobs.canonical}, made=owners.made,
+            counts=self.metrics,
         )
+        self._looks = Looks(dispatcher, self.monitor, self.approvals, self.audit, services)
         self.planner = Planner(
-            self.registry, collect(self.registry), self._kernel_engine, self._known, self._kernel.planned
+            self.registry, collect(self.registry), self._kernel_engine, self._known, self._planned
         )
         self._checkpoints = await checkpoints(settings.database)
         graph = build(self.planner, dispatcher, self.registry, saver_on(self._checkpoints))
@@ -158,6 +165,19 @@ class System:
         """Runs one call."""
         return self.runs.call(syscall, args, caller, yes, self.settings.language)
 
+    async def look(
+        self, syscall: str, args: Mapping[str, Json], caller: Caller, read: Read | None = None
+    ) -> Json:
+        """What a read gives, for a view that asks again each second; policy decides, the trail notes it once an hour.
+
+        Raises:
+            Retry: the system has not come far enough to decide.
+            DeniedError: policy says no.
+        """
+        if not hasattr(self, "_looks"):
+            raise Retry(f"the system is starting ({self.boot}); ask again in a second")
+        return await self._looks.look(Call(f"look-{secrets.token_hex(5)}", syscall, args, caller), read)
+
     def answer(self, approval: str, answer: str, caller: Caller, reason: str = "") -> AsyncIterator[Event]:
         """Takes a person's answer to a held call and goes on with its run.
 
@@ -185,6 +205,10 @@ class System:
                 self.approvals.settle(held.id, "no", caller.user, "its run was cancelled")
                 self.audit.refused(held.call, caller.user)
         return ended
+
+    def _planned(self, seconds: float) -> None:
+        self._kernel.planned(seconds)
+        self.metrics.planned(seconds)
 
     def _owner_of(self, kind: str, name: str) -> str | None:
         """Whose a thing is; a job's own record says whose it is from the moment it is on disk."""

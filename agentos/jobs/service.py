@@ -26,8 +26,8 @@ from agentos.types import (
     JobRequest,
     JobSubmitted,
     Percent,
+    Progress,
 )
-from agentos.types.seams import Progress
 from agentos.types.units import seconds, size
 
 SHOWN = 50
@@ -145,6 +145,14 @@ class JobService:
         wanted = {"all": tuple(counts), "queued": ("queued", "waiting")}.get(state, (state,))
         rows = [showing.row(job, now, await self._progress(job)) for job in found]
         return JobList(rows, sum(count for name, count in counts.items() if name in wanted))
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are in each state that has any."""
+        return {str(state): count for state, count in self.queue.find.counts().items()}
+
+    def pids(self) -> list[int]:
+        """The processes that jobs of this machine run in."""
+        return [started.pid for started in self.keeper.ledger.started.values() if started.pid]
 
     async def card(self, job: str) -> JobCard:
         """All that is known of one job, by its id or its name.
