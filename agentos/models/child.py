@@ -12,7 +12,7 @@ from typing import Any
 
 from agentos.errors import Failed
 from agentos.models.fetch import full_disk
-from agentos.types.seams import Progress
+from agentos.types import Progress
 from agentos.types.units import show_bytes, show_seconds
 
 _INSPECT_MEMORY = 1 << 30

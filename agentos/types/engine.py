@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -23,6 +23,10 @@ class ModelSpec:
     """Longest prompt and answer together, in tokens."""
     settings: Mapping[str, Json] = field(default_factory=dict)
     """Engine-specific: a remote model's provider, a scripted engine's script."""
+    adapter: Path | None = None
+    """Folder of a LoRA adapter in PEFT's form, applied to the model as it is loaded."""
+    limit: Bytes | None = None
+    """Most memory the engine's processes may take; past it the engine fails and nothing else does."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,35 @@ class Completed:
     passes: int = 0
     """Forward passes over the model's weights, the prompt's included."""
     seconds: Seconds = 0.0
+    cost: float | None = None
+    """US dollars, where a provider has a price."""
+    served_by: str = ""
+    """Who answered, where that is not the model that was asked: a fallback."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a classifier or an embedder makes of texts."""
+
+    labels: tuple[str, ...]
+    """Names of the classes; empty where the rows are vectors."""
+    rows: tuple[tuple[float, ...], ...]
+    """One for each text, in order: the probability of each label, or a vector of length 1. A model that estimates
+    one number has one label (`value`, where its files have no name for it) and gives that number, no probability."""
+    tokens: int = 0
+    seconds: Seconds = 0.0
+    truncated: int = 0
+    """Texts that were longer than the model can read; their ends were cut off."""
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """A sign of life. An open port is none: what counts is that work which is owed goes forward."""
+
+    progress: int
+    """Grows with every layer, token or piece of a file; compared with the last pulse's, never read as a number."""
+    busy: bool
+    """Whether the engine owes somebody an answer."""
 
 
 @dataclass(frozen=True)
@@ -116,25 +149,63 @@ class LoadedModel:
     seconds: Seconds
     """How long loading took."""
     context: int = 0
+    gpu_memory: Bytes = 0
+    """Memory taken on GPUs."""
+
+
+class Progress(Protocol):
+    """Told how far a long piece of work is."""
+
+    async def __call__(
+        self, message: str, done: float | None = None, total: float | None = None, unit: str = ""
+    ) -> None:
+        """`done` of `total` in `unit` (`B` for bytes); without them, a line of what is happening."""
+        ...
 
 
 class Engine(Protocol):
-    """Runs one model in a child process of its own; the contract is tests/contracts/test_engine.py.
+    """Runs one model in child processes of its own; the contract is tests/contracts/test_engine.py.
 
     Errors: `Failed` where a model cannot be loaded or its process died in the middle of an answer,
     `UserError` where the request cannot be met (a prompt longer than the context).
     """
 
     name: str
+    loaded: LoadedModel | None
 
-    async def load(self, spec: ModelSpec) -> LoadedModel:
-        """Starts the child and loads the weights; on failure no process is left."""
+    @property
+    def alive(self) -> bool:
+        """Whether its processes run."""
+        ...
+
+    async def load(self, spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
+        """Starts the child and loads the weights, telling how far it is; on failure no process is left."""
         ...
 
     def generate(self, request: Generation) -> AsyncIterator[Token | Completed]:
         """Tokens as they come, then one `Completed`. Closing the iterator cancels the request."""
         ...
 
+    async def predict(self, texts: Sequence[str]) -> Predicted:
+        """Labels with probabilities, or vectors; `UserError` from a model that writes text."""
+        ...
+
+    async def pulse(self) -> Pulse:
+        """A sign of life; `Failed` where none comes within `PULSE_SECONDS`."""
+        ...
+
+    def memory(self) -> Bytes:
+        """What its processes hold now, each shared page counted once."""
+        ...
+
+    async def kill(self, why: str) -> None:
+        """Ends the child at once; whoever waits for an answer gets `Failed` with that reason."""
+        ...
+
     async def unload(self) -> None:
         """Ends the child; the operating system takes the memory back."""
         ...
+
+
+PULSE_SECONDS = 2.0
+"""How long a sign of life may take to come."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from agentos.types.calls import Caller
+from agentos.types.engine import Progress
 from agentos.types.jobs import JobCancelled, JobCard, JobList, JobLog, JobRequest, JobSubmitted
 from agentos.types.results import (
     AuditRows,
@@ -16,22 +17,14 @@ from agentos.types.results import (
     LoadedReport,
     ModelCard,
     ModelList,
+    Predictions,
     Pulled,
+    Quantized,
     ResourceReport,
     Text,
     Undone,
     Unloaded,
 )
-
-
-class Progress(Protocol):
-    """Told how far a long call is."""
-
-    async def __call__(
-        self, message: str, done: float | None = None, total: float | None = None, unit: str = ""
-    ) -> None:
-        """`done` of `total` in `unit` (`B` for bytes); without them, a line of what is happening."""
-        ...
 
 
 class Resources(Protocol):
@@ -58,9 +51,9 @@ class Models(Protocol):
         ...
 
     async def load(
-        self, model: str, engine: str, device: str, keep_alive: str, progress: Progress
+        self, model: str, engine: str, device: str, keep_alive: str, progress: Progress, *, replicas: int = 1
     ) -> LoadedReport:
-        """Brings a stored model into memory; joins a load that is under way."""
+        """Brings a stored model into memory, where others may have to go; joins a load that is under way."""
         ...
 
     async def unload(self, model: str) -> Unloaded:
@@ -69,6 +62,14 @@ class Models(Protocol):
 
     async def generate(self, model: str, prompt: str, max_tokens: int, ctx: Context) -> Text:
         """A model's answer, streamed through `ctx.text`; loads the model where it is stored and not loaded."""
+        ...
+
+    async def predict(self, model: str, texts: Sequence[str], ctx: Context) -> Predictions:
+        """Labels and scores from a classifier, vectors from an embedder; loads the model where need be."""
+        ...
+
+    async def quantize(self, model: str, bits: int, output: str | None, ctx: Context) -> Quantized:
+        """A stored model in fewer bits, as a model of its own; measured before and after."""
         ...
 
     async def delete(self, model: str, call: str, user: str) -> Deleted:
