@@ -8,12 +8,24 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 
 from agentos.engines import wire
+from agentos.engines.footprint import EXHAUSTED, held
 from agentos.errors import AgentosError, Failed, Retry, UserError
-from agentos.types import Completed, Generation, LoadedModel, ModelSpec, Token
+from agentos.types import (
+    PULSE_SECONDS,
+    Bytes,
+    Completed,
+    Generation,
+    LoadedModel,
+    ModelSpec,
+    Predicted,
+    Progress,
+    Pulse,
+    Token,
+)
 
 LINE_LIMIT = 32 * 1024 * 1024
 _ERRORS: dict[str, type[AgentosError]] = {"user": UserError, "retry": Retry}
@@ -41,14 +53,15 @@ class ChildEngine:
         self._numbers = itertools.count(1)
         self._reader: asyncio.Task[None] | None = None
         self._write = asyncio.Lock()
+        self._why = ""
 
     @property
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process is not None and self._process.returncode is None
 
-    async def load(self, spec: ModelSpec) -> LoadedModel:
-        """Starts the process and loads the weights; a process that ran before is ended first.
+    async def load(self, spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
+        """Starts the process and loads the weights, telling how far it is; one that ran before is ended first.
 
         Raises:
             Failed: the model cannot be loaded; no process is left.
@@ -60,14 +73,16 @@ class ChildEngine:
         assert self._process is not None
         try:
             async with contextlib.aclosing(self._ask("load", wire.spec_line(spec))) as answers:
-                line = await anext(answers)
+                while "loaded" not in (line := await anext(answers)):
+                    if progress is not None:
+                        await progress(f"loading {spec.name}", line["done"], line["total"], "B")
         except BaseException:
             await self.unload()
             raise
         made = line["loaded"]
         self.loaded = LoadedModel(
             spec.name, self.name, made["device"], made["dtype"], made["memory"], self._process.pid,
-            made["grammar"], time.monotonic() - started, made["context"],
+            made["grammar"], time.monotonic() - started, made["context"], made["gpu_memory"],
         )
         return self.loaded
 
@@ -107,6 +122,45 @@ class ChildEngine:
                 if self.alive:
                     await self._send({"op": "cancel", "id": ident})
 
+    async def predict(self, texts: Sequence[str]) -> Predicted:
+        """Labels with probabilities, or vectors.
+
+        Raises:
+            Failed: the process died.
+            UserError: the model writes text, or a text is longer than it can read.
+        """
+        async with contextlib.aclosing(
+            self._ask(f"predict/{next(self._numbers)}", {"op": "predict", "texts": list(texts)})
+        ) as answers:
+            return wire.read_predicted((await anext(answers))["predicted"])
+
+    async def pulse(self) -> Pulse:
+        """A sign of life.
+
+        Raises:
+            Failed: none came within `PULSE_SECONDS`, or the process has ended.
+        """
+        answers = self._ask(f"ping/{next(self._numbers)}", {"op": "ping"})
+        try:
+            async with asyncio.timeout(PULSE_SECONDS), contextlib.aclosing(answers):
+                line = await anext(answers)
+        except TimeoutError:
+            raise Failed(f"the {self.name} engine gave no sign of life for {PULSE_SECONDS:g} s") from None
+        return Pulse(line["progress"], line["busy"])
+
+    def memory(self) -> Bytes:
+        """What its process holds now, each shared page counted once; 0 where it has ended."""
+        return held(self._process.pid) if self._process is not None and self.alive else 0
+
+    async def kill(self, why: str) -> None:
+        """Ends the process at once; whoever waits for an answer gets `Failed` with that reason."""
+        if self._process is None:
+            return
+        if self.alive:
+            self._why = why
+            self._process.kill()
+        await self.unload()
+
     async def unload(self) -> None:
         """Ends the process and waits until it is gone."""
         process, self._process, self.loaded = self._process, None, None
@@ -127,6 +181,7 @@ class ChildEngine:
             self._reader = None
 
     async def _start(self) -> None:
+        self._why = ""
         env = dict(os.environ, HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
         if self._threads:
             env["OMP_NUM_THREADS"] = str(self._threads)
@@ -147,7 +202,8 @@ class ChildEngine:
                 waiting = self._waiting.get(line["id"])
                 if waiting is not None:
                     waiting.put_nowait(line)
-            why = _cause(await process.wait())
+            code = await process.wait()
+            why = self._why or _cause(code)
         except ValueError as error:  # no line of ours: nothing it says can be trusted any more
             why = f"it wrote what cannot be read: {error}"
             process.kill()
@@ -167,6 +223,8 @@ class ChildEngine:
                 await process.stdin.drain()
 
     async def _ask(self, ident: str, line: wire.Line) -> AsyncGenerator[wire.Line, None]:
+        if not self.alive:
+            raise Failed(f"the {self.name} engine is not running; load the model again")
         inbox: asyncio.Queue[wire.Line] = asyncio.Queue()
         self._waiting[ident] = inbox
         try:
@@ -183,6 +241,8 @@ class ChildEngine:
 
 
 def _cause(code: int) -> str:
+    if code == EXHAUSTED:
+        return "it ran out of the memory it was given"
     if code < 0:
         import signal
 

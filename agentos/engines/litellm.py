@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from agentos.engines.stops import Shown
 from agentos.errors import Failed, Retry, UserError
-from agentos.types import Completed, Generation, ModelSpec, Prompt
+from agentos.types import Completed, Generation, ModelSpec, Predicted, Prompt
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # its price list would be fetched at import
 
@@ -23,8 +23,9 @@ class Backend:
     """One remote model."""
 
     grammar = False
+    progress = 0
 
-    def load(self, spec: ModelSpec) -> dict[str, Any]:
+    def load(self, spec: ModelSpec, tell: Callable[[int, int], None]) -> dict[str, Any]:
         """Gets ready to ask; nothing is sent yet.
 
         Raises:
@@ -90,6 +91,10 @@ class Backend:
         text = shown.finish()
         counts = (getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0)
         return Completed(reason, text, counts[0], 0, counts[1], 0, time.monotonic() - started)
+
+    def predict(self, texts: Sequence[str]) -> Predicted:
+        """Refuses: it writes text."""
+        raise UserError("this model writes text and gives no labels or vectors; name a classifier or an embedder")
 
     def idle(self) -> bool:
         """Nothing to do."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,21 @@ import yaml
 
 from agentos.engines.stops import Shown
 from agentos.errors import Failed, UserError
-from agentos.types import Completed, Generation, ModelSpec, Prompt
+from agentos.types import Completed, Generation, ModelSpec, Predicted, Prompt
 
 
 class Backend:
     """Plays a script."""
 
     grammar = False
+    progress = 0
 
     def __init__(self) -> None:
         """An engine without a script."""
         self._rules: list[dict[str, Any]] = []
         self._context = 0
 
-    def load(self, spec: ModelSpec) -> dict[str, Any]:
+    def load(self, spec: ModelSpec, tell: Callable[[int, int], None]) -> dict[str, Any]:
         """Reads the script named in `spec.settings["script"]`."""
         script = str(spec.settings.get("script", "[]"))
         source = Path(script) if script.endswith((".yaml", ".yml")) else None
@@ -74,6 +75,10 @@ class Backend:
                     os._exit(9)
             return self._completed("stop", shown.finish(), prompt, started)
         return self._completed("stop", "", prompt, started)
+
+    def predict(self, texts: Sequence[str]) -> Predicted:
+        """Refuses: it writes text."""
+        raise UserError("this model writes text and gives no labels or vectors; name a classifier or an embedder")
 
     def idle(self) -> bool:
         """Nothing to do."""

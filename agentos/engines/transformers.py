@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,16 @@ from agentos.engines.kv import Segments, State, rotary_frequencies
 from agentos.engines.stops import Shown
 from agentos.engines.weights import Head, give_back, prepare
 from agentos.errors import Failed, UserError
-from agentos.types import Completed, Generation, Message, ModelSpec, Prompt
+from agentos.types import Completed, Generation, Message, ModelSpec, Predicted, Prompt
 
 
 class Backend:
     """One model in this process."""
 
     grammar = True
+    progress = 0
 
-    def load(self, spec: ModelSpec) -> dict[str, Any]:
+    def load(self, spec: ModelSpec, tell: Callable[[int, int], None]) -> dict[str, Any]:
         """Loads the weights and gets ready to answer.
 
         Raises:
@@ -116,6 +117,10 @@ class Backend:
                 reason = "length"
         spent = time.monotonic() - started
         return Completed(reason, shown.finish(), total, total - len(pending), tokens, self._passes, spent)
+
+    def predict(self, texts: Sequence[str]) -> Predicted:
+        """Refuses: it writes text."""
+        raise UserError("this model writes text and gives no labels or vectors; name a classifier or an embedder")
 
     def idle(self) -> bool:
         """Computes one waiting block's state; once all are, writes them to disk for the next start."""

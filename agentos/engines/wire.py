@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agentos.types import Completed, Generation, Message, ModelSpec, Prompt
+from agentos.types import Completed, Generation, Message, ModelSpec, Predicted, Prompt
 
 Line = dict[str, Any]
 
@@ -26,14 +26,19 @@ def decode(raw: bytes) -> Line:
 
 def spec_line(spec: ModelSpec) -> Line:
     """The request to load a model."""
-    return {"op": "load", **dataclasses.asdict(spec), "path": None if spec.path is None else str(spec.path)}
+    folders = {"path": _text(spec.path), "adapter": _text(spec.adapter)}
+    return {"op": "load", **dataclasses.asdict(spec), **folders}
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def read_spec(line: Mapping[str, Any]) -> ModelSpec:
     """What `spec_line` wrote."""
-    path = line["path"]
-    folder = None if path is None else Path(path)
-    return ModelSpec(line["name"], folder, line["device"], line["context"], line["settings"])
+    fields = {item.name: line[item.name] for item in dataclasses.fields(ModelSpec)}
+    folders = {name: None if fields[name] is None else Path(fields[name]) for name in ("path", "adapter")}
+    return ModelSpec(**{**fields, **folders})
 
 
 def generation_line(request: Generation) -> Line:
@@ -55,3 +60,9 @@ def read_generation(line: Mapping[str, Any]) -> Generation:
 def read_completed(line: Mapping[str, Any]) -> Completed:
     """A `Completed` from its line."""
     return Completed(**{item.name: line[item.name] for item in dataclasses.fields(Completed)})
+
+
+def read_predicted(line: Mapping[str, Any]) -> Predicted:
+    """A `Predicted` from its line."""
+    rows = tuple(tuple(row) for row in line["rows"])
+    return Predicted(tuple(line["labels"]), rows, line["tokens"], line["seconds"])

@@ -14,21 +14,28 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, Protocol
 
 from agentos.engines import wire
-from agentos.errors import AgentosError, Retry, UserError
-from agentos.types import Completed, Generation, ModelSpec
+from agentos.engines.footprint import EXHAUSTED, exhausted, held, restrict
+from agentos.errors import AgentosError, Failed, Retry, UserError
+from agentos.types import Completed, Generation, ModelSpec, Predicted
+from agentos.types.units import show_bytes
+
+Tell = Callable[[int, int], None]
+"""Told how many bytes of how many are loaded."""
 
 
 class Backend(Protocol):
     """What `agentos/engines/<name>.py` defines as `Backend`: one model, one request at a time."""
 
     grammar: bool
+    progress: int
+    """Grows with every bit of work: a layer, a token, a piece of a file. Read from another thread."""
 
-    def load(self, spec: ModelSpec) -> dict[str, Any]:
-        """Loads the model; gives `device`, `dtype` and `context`."""
+    def load(self, spec: ModelSpec, tell: Tell) -> dict[str, Any]:
+        """Loads the model; gives `device`, `dtype` and `context`, and `gpu_memory` where it takes some."""
         ...
 
     def generate(
@@ -37,101 +44,144 @@ class Backend(Protocol):
         """Answers; `emit` takes each piece of text, `cancelled` is asked between passes."""
         ...
 
+    def predict(self, texts: Sequence[str]) -> Predicted:
+        """Labels with probabilities, or vectors; `UserError` from a model that writes text."""
+        ...
+
     def idle(self) -> bool:
         """Does a little background work while nothing is asked; False when there is none."""
         ...
 
 
-def serve(backend: Backend, source: BinaryIO, sink: BinaryIO) -> None:
-    """Answers requests until the source closes."""
-    inbox: queue.SimpleQueue[wire.Line] = queue.SimpleQueue()
-    cancelled: set[str] = set()
-    lock = threading.Lock()
+class Worker:
+    """Answers requests until their source closes: one thread reads, the other works."""
 
-    def read() -> None:
+    def __init__(self, name: str, source: BinaryIO, sink: BinaryIO) -> None:
+        """A worker of the engine of that name, which is imported when a model is to be loaded."""
+        self._name, self._source, self._sink = name, source, sink
+        self._backend: Backend | None = None
+        self._inbox: queue.SimpleQueue[wire.Line] = queue.SimpleQueue()
+        self._cancelled: set[str] = set()
+        self._limit: int | None = None
+        self._lock = threading.Lock()
+        self._working = False
+        self._done = 0
+
+    def run(self) -> None:
+        """Until the source closes; never returns."""
+        threading.Thread(target=self._read, daemon=True).start()
+        while True:
+            try:
+                line = self._inbox.get_nowait()
+            except queue.Empty:
+                if self._background():
+                    continue
+                line = self._inbox.get()
+            if line["op"] == "ping":  # nothing else was under way: this loop itself says that it turns
+                self._pulse(line["id"], busy=False)
+                continue
+            self._working = True
+            try:
+                self._send({"id": line["id"], **self._answer(line)})
+            except Exception as error:
+                self._send({"id": line["id"], **self._fault(error)})
+                if exhausted(error):
+                    os._exit(EXHAUSTED)
+            finally:
+                self._working = False
+                self._cancelled.discard(line["id"])
+
+    def _read(self) -> None:
         try:
-            for raw in source:
+            for raw in self._source:
                 line = wire.decode(raw)
                 if line["op"] == "cancel":
-                    cancelled.add(line["id"])
+                    self._cancelled.add(line["id"])
+                elif line["op"] == "ping" and (self._working or not self._inbox.empty()):
+                    self._pulse(line["id"], busy=True)
                 else:
-                    inbox.put(line)
+                    self._inbox.put(line)
         finally:
             os._exit(0)
 
-    def send(line: wire.Line) -> None:
-        with lock:
-            sink.write(wire.encode(line))
-            sink.flush()
+    def _send(self, line: wire.Line) -> None:
+        with self._lock:
+            self._sink.write(wire.encode(line))
+            self._sink.flush()
 
-    threading.Thread(target=read, daemon=True).start()
-    while True:
+    def _pulse(self, ident: str, *, busy: bool) -> None:
+        # while the engine's library is imported, every module that comes is progress
+        made = len(sys.modules) if self._backend is None else 1_000_000 + self._backend.progress
+        self._send({"id": ident, "progress": made + self._done, "busy": busy})
+
+    def _answer(self, line: wire.Line) -> wire.Line:
+        ident, op = line["id"], line["op"]
+        if op == "load":
+            return {"loaded": self._load(line)}
+        backend = self._backend
+        if backend is None:
+            raise Failed("no model is loaded")
+        if op == "predict":
+            return {"predicted": dataclasses.asdict(backend.predict(line["texts"]))}
+        if ident in self._cancelled:
+            return {"completed": dataclasses.asdict(Completed("cancelled", ""))}
+
+        def emit(text: str) -> None:
+            self._done += 1
+            self._send({"id": ident, "token": text})
+
+        completed = backend.generate(wire.read_generation(line), emit, lambda: ident in self._cancelled)
+        return {"completed": dataclasses.asdict(completed)}
+
+    def _load(self, line: wire.Line) -> wire.Line:
+        spec = wire.read_spec(line)
         try:
-            line = inbox.get_nowait()
-        except queue.Empty:
-            if _idle(backend):
-                continue
-            line = inbox.get()
-        ident = line.get("id", "load")
+            module = importlib.import_module(f"agentos.engines.{self._name}")
+        except ImportError as error:
+            raise Failed(f"engine {self._name!r} cannot start: {error}") from error
+        backend: Backend = module.Backend()
+        self._backend = backend
+        self._limit = spec.limit
+        restrict(spec.limit)
+
+        def tell(done: int, total: int) -> None:
+            self._done += 1
+            self._send({"id": line["id"], "done": done, "total": total})
+
+        loaded = backend.load(spec, tell)
+        return {"gpu_memory": 0, **loaded, "memory": held(os.getpid()), "grammar": backend.grammar}
+
+    def _background(self) -> bool:
+        """Background work; what goes wrong in it is logged and costs no request."""
+        if self._backend is None:
+            return False
+        self._working = True  # a pulse sees it go forward, as a request
         try:
-            if line["op"] == "load":
-                loaded = backend.load(wire.read_spec(line))
-                send({"id": ident, "loaded": {**loaded, "memory": resident(), "grammar": backend.grammar}})
-            elif ident in cancelled:
-                send({"id": ident, "completed": dataclasses.asdict(Completed("cancelled", ""))})
-            else:
-                request = wire.read_generation(line)
-                completed = backend.generate(
-                    request,
-                    lambda text, ident=ident: send({"id": ident, "token": text}),  # type: ignore[misc]
-                    lambda ident=ident: ident in cancelled,  # type: ignore[misc]
-                )
-                send({"id": ident, "completed": dataclasses.asdict(completed)})
-        except Exception as error:
-            send({"id": ident, **_fault(error)})
+            return self._backend.idle()
+        except Exception:
+            traceback.print_exc()
+            return False
         finally:
-            cancelled.discard(ident)
+            self._working = False
 
-
-def _fault(error: Exception) -> wire.Line:
-    """What is said of an error; one that is a bug goes to the log in full."""
-    if isinstance(error, AgentosError):
-        kind = "user" if isinstance(error, UserError) else "retry" if isinstance(error, Retry) else "failed"
-        return {"error": str(error), "kind": kind}
-    if isinstance(error, MemoryError):
-        return {"error": "the engine ran out of memory", "kind": "failed"}
-    traceback.print_exception(error)
-    return {"error": f"{type(error).__name__}: {error}", "kind": "failed"}
-
-
-def _idle(backend: Backend) -> bool:
-    """Background work; what goes wrong in it is logged and costs no request."""
-    try:
-        return backend.idle()
-    except Exception:
-        traceback.print_exc()
-        return False
-
-
-def resident() -> int:
-    """Bytes of memory this process holds."""
-    import psutil
-
-    return int(psutil.Process().memory_info().rss)
+    def _fault(self, error: Exception) -> wire.Line:
+        """What is said of an error; one that is a bug goes to the log in full."""
+        if isinstance(error, AgentosError):
+            kind = "user" if isinstance(error, UserError) else "retry" if isinstance(error, Retry) else "failed"
+            return {"error": str(error), "kind": kind}
+        if exhausted(error):
+            given = f"the {show_bytes(self._limit)} it was given" if self._limit else "memory"
+            why = f"the {self._name} engine ran out of {given} and ended; nothing else did"
+            return {"error": why, "kind": "failed"}
+        traceback.print_exception(error)
+        return {"error": f"{type(error).__name__}: {error}", "kind": "failed"}
 
 
 def main() -> None:
-    """Runs the backend named on the command line."""
+    """Serves the engine named on the command line."""
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    try:
-        module = importlib.import_module(f"agentos.engines.{sys.argv[1]}")
-    except ImportError as error:
-        why = f"engine {sys.argv[1]!r} cannot start: {error}"
-        sink.write(wire.encode({"id": "load", "error": why, "kind": "failed"}))
-        sink.flush()
-        return
-    serve(module.Backend(), sys.stdin.buffer, sink)
+    Worker(sys.argv[1], sys.stdin.buffer, sink).run()
 
 
 if __name__ == "__main__":
