@@ -15,6 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, Protocol
 
 from agentos.engines import wire
@@ -28,7 +29,11 @@ Tell = Callable[[int, int], None]
 
 
 class Backend(Protocol):
-    """What `agentos/engines/<name>.py` defines as `Backend`: one model, one request at a time."""
+    """What `agentos/engines/<name>.py` defines as `Backend`: one model.
+
+    One request at a time, in the main thread; a backend with a number `concurrent` answers that many at once,
+    each in a thread of its own.
+    """
 
     grammar: bool
     progress: int
@@ -64,7 +69,8 @@ class Worker:
         self._cancelled: set[str] = set()
         self._limit: int | None = None
         self._lock = threading.Lock()
-        self._working = False
+        self._pool: ThreadPoolExecutor | None = None
+        self._working = 0
         self._done = 0
 
     def run(self) -> None:
@@ -80,16 +86,26 @@ class Worker:
             if line["op"] == "ping":  # nothing else was under way: this loop itself says that it turns
                 self._pulse(line["id"], busy=False)
                 continue
-            self._working = True
-            try:
-                self._send({"id": line["id"], **self._answer(line)})
-            except Exception as error:
-                self._send({"id": line["id"], **self._fault(error)})
-                if exhausted(error):
-                    os._exit(EXHAUSTED)
-            finally:
-                self._working = False
-                self._cancelled.discard(line["id"])
+            self._work(1)
+            if self._pool is None:
+                self._serve(line)
+            else:
+                self._pool.submit(self._serve, line)
+
+    def _serve(self, line: wire.Line) -> None:
+        try:
+            self._send({"id": line["id"], **self._answer(line)})
+        except Exception as error:
+            self._send({"id": line["id"], **self._fault(error)})
+            if exhausted(error):
+                os._exit(EXHAUSTED)
+        finally:
+            self._work(-1)
+            self._cancelled.discard(line["id"])
+
+    def _work(self, more: int) -> None:
+        with self._lock:
+            self._working += more
 
     def _read(self) -> None:
         try:
@@ -149,20 +165,22 @@ class Worker:
             self._send({"id": line["id"], "done": done, "total": total})
 
         loaded = backend.load(spec, tell)
+        if (many := getattr(backend, "concurrent", 1)) > 1:
+            self._pool = ThreadPoolExecutor(many)
         return {"gpu_memory": 0, **loaded, "memory": held(os.getpid()), "grammar": backend.grammar}
 
     def _background(self) -> bool:
         """Background work; what goes wrong in it is logged and costs no request."""
         if self._backend is None:
             return False
-        self._working = True  # a pulse sees it go forward, as a request
+        self._work(1)  # a pulse sees it go forward, as a request
         try:
             return self._backend.idle()
         except Exception:
             traceback.print_exc()
             return False
         finally:
-            self._working = False
+            self._work(-1)
 
     def _fault(self, error: Exception) -> wire.Line:
         """What is said of an error; one that is a bug goes to the log in full."""
