@@ -68,7 +68,13 @@ class Syscall:
         Raises:
             UserError: one is missing, unknown or of the wrong type; every fault is named.
         """
-        single = {p.name: [args[p.name]] for p in self.params if p.many and isinstance(args.get(p.name), str)}
+        single: dict[str, Any] = {
+            p.name: [args[p.name]] for p in self.params if p.many and isinstance(args.get(p.name), str)
+        }
+        single |= {  # pydantic holds a literal number to its type
+            p.name: int(str(args[p.name])) for p in self.params
+            if p.kind == "int" and p.choices and str(args.get(p.name)) in p.choices
+        }
         try:
             checked = self.model.model_validate({**args, **single})
         except ValidationError as error:
@@ -206,7 +212,9 @@ def _kind(annotation: Any) -> tuple[Any, tuple[str, ...], bool]:
                 return mark.name, (), False
         return _kind(base)
     if origin is Literal:
-        return "choice", tuple(str(value) for value in get_args(annotation)), False
+        values = get_args(annotation)
+        numbers = all(type(value) is int for value in values)
+        return "int" if numbers else "choice", tuple(str(value) for value in values), False
     if origin is list:
         kind, choices, _ = _kind(get_args(annotation)[0])
         return kind, choices, True

@@ -11,8 +11,10 @@ from agentos.types import (
     ModelCard,
     ModelList,
     Name,
+    Predictions,
     Private,
     Pulled,
+    Quantized,
     Text,
     Unloaded,
 )
@@ -140,20 +142,24 @@ async def pull(ctx: Context, model: Name, source: Name | None = None) -> Pulled:
         "vllm 跑一下 glm-4-9b": {"model": "glm-4-9b", "engine": "vllm"},
         "把 internlm2-7b 调进内存，闲置五分钟后释放": {"model": "internlm2-7b", "keep_alive": "5m"},
         "预热一下 deberta-v3": {"model": "deberta-v3"},
+        "serve command-r7b on vllm with 3 replicas": {"model": "command-r7b", "engine": "vllm", "replicas": 3},
+        "用 vllm 起两个 internlm3-8b 副本": {"model": "internlm3-8b", "engine": "vllm", "replicas": 2},
     },
 )
 async def load(
-    ctx: Context, model: Name, engine: Engine = "auto", device: Device = "auto", keep_alive: KeepAlive = "10m"
+    ctx: Context, model: Name, engine: Engine = "auto", device: Device = "auto", keep_alive: KeepAlive = "10m",
+    replicas: int = 1,
 ) -> LoadedReport:
-    """Brings a model into memory so that it can answer.
+    """Brings a model into memory so that it can answer; what is idle leaves where there is no room.
 
     Args:
         model: Which model.
         engine: What runs it.
         device: Where it runs.
         keep_alive: How long it stays after its last use, such as `90s`, `10m`, `2h`, or `forever`.
+        replicas: How many servers share the requests; more than one with vllm alone.
     """
-    return await ctx.models.load(model, engine, device, keep_alive, ctx.progress)
+    return await ctx.models.load(model, engine, device, keep_alive, ctx.progress, replicas=replicas)
 
 
 @syscall(
@@ -225,6 +231,75 @@ async def generate(ctx: Context, model: Name, prompt: Private, max_tokens: int =
         max_tokens: The longest answer, in tokens.
     """
     return await ctx.models.generate(model, prompt, max_tokens, ctx)
+
+
+@syscall(
+    effect="execute",
+    examples={
+        "classify 'the room was dirty and loud' with hotel-reviews-bert": {
+            "model": "hotel-reviews-bert", "text": ["the room was dirty and loud"],
+        },
+        "is this spam: win a free cruise now. ask spam-guard": {
+            "model": "spam-guard", "text": ["win a free cruise now"],
+        },
+        "what label does toxic-bert give to \"you are wonderful\"": {
+            "model": "toxic-bert", "text": ["you are wonderful"],
+        },
+        "embed 'quarterly revenue' and 'annual profit' using gte-small": {
+            "model": "gte-small", "text": ["quarterly revenue", "annual profit"],
+        },
+        "vector for the sentence the cat sat down, model bge-m3": {"model": "bge-m3", "text": ["the cat sat down"]},
+        "run intent-net on 'cancel my order'": {"model": "intent-net", "text": ["cancel my order"]},
+        "用 sentiment-zh 判断一下：这家店的面太咸了": {"model": "sentiment-zh", "text": ["这家店的面太咸了"]},
+        "给“今天天气不错”做个情感分类，用 roberta-zh": {"model": "roberta-zh", "text": ["今天天气不错"]},
+        "用 bge-small-zh 算一下“机器学习”和“深度学习”的向量": {
+            "model": "bge-small-zh", "text": ["机器学习", "深度学习"],
+        },
+        "macbert-topic 觉得“央行下调利率”属于哪一类": {"model": "macbert-topic", "text": ["央行下调利率"]},
+        "predict with fraud-net: transfer 9,000 to an unknown account": {
+            "model": "fraud-net", "text": ["transfer 9,000 to an unknown account"],
+        },
+    },
+)
+async def predict(ctx: Context, model: Name, text: list[Private]) -> Predictions:
+    """Labels and scores from a classifier, or vectors from an embedder, for a text or several.
+
+    Args:
+        model: Which model.
+        text: What it is given; more than one makes a list.
+    """
+    return await ctx.models.predict(model, text, ctx)
+
+
+@syscall(
+    effect="write",
+    examples={
+        "quantize llama-3-8b": {"model": "llama-3-8b"},
+        "compress gemma-2b to 4 bits": {"model": "gemma-2b", "bits": 4},
+        "make an int8 version of mistral-7b called mistral-small-int8": {
+            "model": "mistral-7b", "bits": 8, "output": "mistral-small-int8",
+        },
+        "phi-3-mini is too big, shrink it to four bit": {"model": "phi-3-mini", "bits": 4},
+        "I'd like falcon-7b in 8-bit": {"model": "falcon-7b", "bits": 8},
+        "quantise Qwen/Qwen2.5-7B-Instruct down to 4 bit and name it q7-4": {
+            "model": "Qwen/Qwen2.5-7B-Instruct", "bits": 4, "output": "q7-4",
+        },
+        "量化 yi-6b": {"model": "yi-6b"},
+        "把 baichuan-7b 压缩到4比特": {"model": "baichuan-7b", "bits": 4},
+        "给 chatglm-6b 做一个 int8 的版本，叫 glm-int8": {"model": "chatglm-6b", "bits": 8, "output": "glm-int8"},
+        "internlm2-7b 太占内存，量化成 4bit": {"model": "internlm2-7b", "bits": 4},
+        "将 tinyllama 转成8位": {"model": "tinyllama", "bits": 8},
+    },
+)
+async def quantize(ctx: Context, model: Name, bits: Literal[4, 8] = 8, output: Name | None = None) -> Quantized:
+    """Makes a smaller copy of a stored model, in fewer bits, and measures both: size, speed, perplexity.
+
+    Args:
+        model: Which model; it stays as it is.
+        bits: How many bits a weight keeps.
+        output: The name of the smaller one; by default the model's own with the bits.
+    """
+    return await ctx.models.quantize(model, bits, output, ctx)
 
 
 @syscall(

@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _param(param: Param) -> str:
     kinds = {"name": "", "text": "", "private": "", "choice": ", ".join(param.choices)}
-    said = kinds.get(param.kind, param.kind)
+    said = ", ".join(param.choices) or kinds.get(param.kind, param.kind)
     if param.many:
         said = f"list of {said}" if said else "list"
     shown = f"`{param.name}`" + (f": {said}" if said else "")

@@ -265,7 +265,7 @@ def _shape(
         return None
     shapes = {
         "choice": f'"\\"" ({" | ".join(_quote(choice) for choice in choices)}) "\\""',
-        "int": "/[0-9]{1,7}/",
+        "int": f"({' | '.join(_quote(choice) for choice in choices)})" if choices else "/[0-9]{1,7}/",
         "float": r"/[0-9]{1,4}(\.[0-9]{1,6})?(e-[0-9]{1,2})?/",
         "bool": '("True" | "False")',
         "duration": r'"\"" (/([0-9]{1,4}[dhms]){1,3}/ | "forever") "\""',

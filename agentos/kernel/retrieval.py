@@ -111,7 +111,8 @@ class Retrieval:
         self._table = table
         self._examples = list(examples)
         self._entries = list(table)
-        self._choices = {choice for entry in self._entries for param in entry.params for choice in param.choices}
+        params = [param for entry in self._entries for param in entry.params if param.kind == "choice"]
+        self._choices = {choice for param in params for choice in param.choices}
         self._plain = [self._without_values(example) for example in self._examples]
         self._said = Index(self._plain)
         self._documented = Index([f"{entry.name.replace('.', ' ')} {entry.doc}" for entry in self._entries])

@@ -42,7 +42,8 @@ class SpanFinder:
         """Learns ordinary language from the examples."""
         self._syscalls = tuple(entry.name for entry in table)
         self._known = {*self._syscalls, *(entry.family for entry in table)}
-        self._choices = {choice.lower() for entry in table for param in entry.params for choice in param.choices}
+        params = [param for entry in table for param in entry.params if param.kind == "choice"]
+        self._choices = {choice.lower() for param in params for choice in param.choices}
         self._words: set[str] = set()
         self._pairs: set[str] = set()
         values: set[str] = set()
@@ -98,7 +99,7 @@ def _said_literally(table: Registry) -> dict[tuple[str, str], tuple[str, ...]]:
         for param in entry.params:
             said = [
                 str(args[param.name]).lower() in text.lower()
-                for text, args in entry.examples.items() if param.choices and param.name in args
+                for text, args in entry.examples.items() if param.kind == "choice" and param.name in args
             ]
             if said and sum(said) >= LITERAL * len(said):
                 found[entry.name, param.name] = param.choices
