@@ -1,104 +1,270 @@
-"""Runs a remote model through LiteLLM: any provider, any OpenAI-compatible server.
+"""Runs a remote model through LiteLLM: any provider, any OpenAI-compatible server, many requests at once.
 
-The model's name is LiteLLM's (`openai/gpt-4o-mini`, `anthropic/…`); keys come from the provider's
-own environment variable. Nothing that a grammar would hold is held here: the kernel reads the answer
-back and repairs it.
+The model's name is LiteLLM's (`openai/gpt-4o-mini`, `anthropic/…`); `agentos.engines.remote` says what can be set.
+Keys come with the settings, from the encrypted store, or else from the provider's own variable. Nothing that a
+grammar would hold is held here: the kernel reads the answer back and repairs it.
 """
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import contextlib
+import dataclasses
+import logging
+import math
 import os
+import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
+from agentos.engines.attempts import attempt
+from agentos.engines.faults import Fault, Refused
+from agentos.engines.remote import PREFIX, Limits, Remote, Target, read, unit
 from agentos.engines.stops import Shown
 from agentos.errors import Failed, Retry, UserError
 from agentos.types import Completed, Generation, ModelSpec, Predicted, Prompt
 
-os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # its price list would be fetched at import
+Result = TypeVar("Result")
+
+POLL = 0.05
+"""Seconds between two looks at whether a request was cancelled."""
+_SWITCHES = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # its price list would be fetched at import
+    "LITELLM_MODE": "PRODUCTION",  # else it reads a .env file, and keys from it, in whichever folder it stands
+    "LITELLM_LOG": "CRITICAL",
+    "DISABLE_AIOHTTP_TRANSPORT": "True",  # one client for both kinds of request: less memory, and a close that closes
+    "REPEATED_STREAMING_CHUNK_LIMIT": "1000000000",  # a ruler of dashes is an answer too
+}
+_OURS = ("openai", "custom_openai", "text-completion-openai")
 
 
 class Backend:
-    """One remote model."""
+    """One remote model and its fallbacks."""
 
     grammar = False
-    progress = 0
+    concurrent = 64
+
+    def __init__(self) -> None:
+        """A loop of its own, in a thread: requests wait in it side by side."""
+        self._chunks = 0
+        self._ticks = 0
+        self._asked = 0
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    @property
+    def progress(self) -> int:
+        """Pieces that came, and ticks of the loop while it waits for some: how long is up to the time-outs."""
+        return self._chunks + self._ticks
 
     def load(self, spec: ModelSpec, tell: Callable[[int, int], None]) -> dict[str, Any]:
         """Gets ready to ask; nothing is sent yet.
 
         Raises:
-            Failed: LiteLLM knows no provider for the name.
+            Failed: LiteLLM knows no provider for a name, a key is nowhere, or a setting is wrong.
         """
+        self._remote: Remote = read(spec)
+        keys = spec.settings.get("keys") or {}
+        if not isinstance(keys, dict) or not all(isinstance(value, str) for value in keys.values()):
+            raise Failed(f"the setting 'keys' of {spec.name!r} must map names to texts; nothing was loaded")
+        os.environ.update(_SWITCHES)
+        os.environ.update({str(name): str(value) for name, value in keys.items()})  # this process's alone
         import litellm
 
         litellm.telemetry = False
         litellm.suppress_debug_info = True
+        litellm.turn_off_message_logging = True
+        litellm.disable_hf_tokenizer_download = True
+        litellm.callbacks, litellm.success_callback, litellm.failure_callback = [], [], []
+        for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "httpx", "openai"):
+            logging.getLogger(name).disabled = True  # they quote prompts, addresses and headers
         self._litellm: Any = litellm
-        self._model = spec.name.removeprefix("litellm:")
-        self._base = str(spec.settings.get("api_base") or "") or None
-        self._timeout = float(str(spec.settings.get("timeout") or 60))
-        # a server of one's own asks for no key, but LiteLLM's client will not start without one
-        self._key = None if os.environ.get("OPENAI_API_KEY") or not self._base else "none"
-        try:
-            litellm.get_llm_provider(self._model, api_base=self._base)
-        except Exception as error:
-            raise Failed(f"{spec.name!r} names no provider that LiteLLM knows; write it like 'openai/NAME'") from error
+        self._keys = {target: self._key(spec, target) for target in self._remote.targets}
         return {"device": "remote", "dtype": "", "context": spec.context}
 
     def generate(
         self, request: Generation, emit: Callable[[str], None], cancelled: Callable[[], bool]
     ) -> Completed:
-        """Asks the provider and streams its answer.
+        """Asks the provider and streams its answer; where it cannot answer, the fallbacks are asked.
 
         Raises:
-            Retry: it could not be reached, is overloaded, or took too long.
-            UserError: it refused the request.
+            Retry: nobody could be reached, is free, or was quick enough.
+            UserError: the request or the key was refused.
+            Failed: an answer broke off, or nobody can give one.
         """
-        started = time.monotonic()
         if request.max_tokens == 0:
             return Completed("stop", "")
-        shown = Shown(request.stop, emit)
-        usage: Any = None
-        stopped = False
-        reason: Any = "stop"
-        try:
-            stream = self._litellm.completion(
-                model=self._model, messages=_messages(request.prompt), stream=True, api_base=self._base,
-                api_key=self._key,
-                max_tokens=request.max_tokens, temperature=request.temperature, stop=list(request.stop) or None,
-                seed=request.seed, timeout=self._timeout, num_retries=2, drop_params=True,
-                stream_options={"include_usage": True},
-            )
-            for chunk in stream:
-                usage = getattr(chunk, "usage", None) or usage
-                if cancelled():
-                    reason = "cancelled"
-                    break
-                for choice in chunk.choices:
-                    stopped = stopped or shown.add(choice.delta.content or "")
-                    if choice.finish_reason == "length":
-                        reason = "length"
-                if stopped:
-                    break
-        except self._litellm.exceptions.AuthenticationError as error:
-            raise UserError(f"{self._model!r}: the provider refused the key; set its environment variable") from error
-        except (self._litellm.exceptions.BadRequestError, self._litellm.exceptions.NotFoundError) as error:
-            raise UserError(f"{self._model!r}: the provider refused the request ({type(error).__name__})") from error
-        except self._litellm.exceptions.OpenAIError as error:
-            raise Retry(f"{self._model!r} could not be reached ({type(error).__name__}); try again later") from error
-        text = shown.finish()
-        counts = (getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0)
-        return Completed(reason, text, counts[0], 0, counts[1], 0, time.monotonic() - started)
+        return self._wait(self._answer(request, emit), cancelled) or Completed("cancelled", "")
 
     def predict(self, texts: Sequence[str]) -> Predicted:
-        """Refuses: it writes text."""
-        raise UserError("this model writes text and gives no labels or vectors; name a classifier or an embedder")
+        """A vector of length 1 for each text. Fallbacks are not asked: vectors of two models do not compare.
 
-    def idle(self) -> bool:
+        Raises:
+            UserError: the model writes text, or the request or the key was refused.
+            Retry: the provider could not be reached.
+            Failed: it answered with something else than vectors.
+        """
+        if not texts:
+            return Predicted((), ())
+        first = Remote(self._remote.targets[:1], self._remote.limits)
+        if (self._known(first.targets[0]) or {}).get("mode", "embedding") != "embedding":
+            raise UserError("this model writes text and gives no labels or vectors; name a classifier or an embedder")
+        found = self._wait(attempt(first, lambda target, end: self._embed(target, end, texts), lambda: False))
+        assert found is not None
+        return found
+
+    def idle(self) -> None:
         """Nothing to do."""
-        return False
+
+    def _run(self) -> None:
+        async def tick() -> None:
+            while True:
+                await asyncio.sleep(0.5)
+                self._ticks += self._asked > 0
+
+        asyncio.set_event_loop(self._loop)
+        self._loop.set_exception_handler(lambda *_: None)  # what it would print may hold what a provider said
+        task = self._loop.create_task(tick())
+        self._loop.run_until_complete(task)
+
+    def _wait(
+        self, work: Coroutine[Any, Any, Result], cancelled: Callable[[], bool] = lambda: False
+    ) -> Result | None:
+        """What the work gives; None once it was cancelled, which closes what it had open."""
+        self._asked += 1
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            while not future.done():
+                concurrent.futures.wait([future], POLL)
+                if cancelled():
+                    future.cancel()
+            return None if future.cancelled() else future.result()
+        finally:
+            self._asked -= 1
+
+    async def _answer(self, request: Generation, emit: Callable[[str], None]) -> Completed:
+        started, shown = time.monotonic(), Shown(request.stop, emit)
+        made = await attempt(
+            self._remote, lambda target, end: self._stream(target, end, request, shown), lambda: bool(shown.text)
+        )
+        return dataclasses.replace(made, seconds=time.monotonic() - started)
+
+    async def _stream(self, target: Target, end: float, request: Generation, shown: Shown) -> Completed:
+        limits, now = self._remote.limits, self._loop.time
+        messages, stream, cut = _messages(request.prompt), None, False
+        try:
+            async with asyncio.timeout_at(min(end, now() + limits.first)) as patience:
+                stream = await self._litellm.acompletion(
+                    messages=messages, stream=True, stream_options={"include_usage": True},
+                    max_tokens=request.max_tokens, temperature=request.temperature,
+                    stop=list(request.stop) or None, seed=request.seed, **self._call(target),
+                )
+                async for chunk in stream:
+                    self._chunks += 1
+                    for choice in chunk.choices:
+                        said = choice.delta.content or ""
+                        if said or getattr(choice.delta, "reasoning_content", None):
+                            patience.reschedule(min(end, now() + limits.between))
+                        cut = cut or shown.add(said)
+                    if cut:
+                        break
+        except TimeoutError:
+            raise Refused(_slow(limits, shown, over=now() >= end)) from None
+        finally:
+            if stream is not None:
+                with contextlib.suppress(Exception):
+                    await stream.aclose()
+        finish = "stop" if cut else stream.received_finish_reason or stream.intermittent_finish_reason
+        if finish is None:
+            raise Refused(Fault("again", "the connection ended before the answer did", Retry))
+        if finish == "content_filter":
+            raise Refused(Fault("asker", "its provider's rules on content cut the answer off", UserError))
+        text = shown.finish()
+        usage, counted = self._usage(target, messages, text, stream)
+        return Completed(
+            "length" if finish == "length" else "stop", text, usage.prompt_tokens, _cached(usage),
+            usage.completion_tokens, cost=self._cost(target, usage), counted=counted,
+            served_by="" if target == self._remote.targets[0] else PREFIX + target.model,
+        )
+
+    async def _embed(self, target: Target, end: float, texts: Sequence[str]) -> Predicted:
+        started, limits = time.monotonic(), self._remote.limits
+        try:
+            async with asyncio.timeout_at(min(end, self._loop.time() + limits.first)):
+                made = await self._litellm.aembedding(input=list(texts), encoding_format="float", **self._call(target))
+        except TimeoutError:
+            raise Refused(_slow(limits, None, over=self._loop.time() >= end)) from None
+        self._chunks += 1
+        usage = getattr(made, "usage", None)
+        tokens = getattr(usage, "prompt_tokens", 0) or 0
+        cost = self._cost(target, usage) if usage is not None else None
+        return Predicted((), unit(made.data, len(texts)), tokens, time.monotonic() - started, cost=cost)
+
+    def _call(self, target: Target) -> dict[str, Any]:
+        limits = self._remote.limits
+        patience = self._litellm.httpx.Timeout(limits.total, connect=limits.connect)
+        return {
+            "model": target.model, "api_base": target.api_base, "api_key": self._keys[target], "timeout": patience,
+            "max_retries": 0, "num_retries": 0, "drop_params": True,
+        }
+
+    def _key(self, spec: ModelSpec, target: Target) -> str | None:
+        """What is sent as its key; None leaves it to LiteLLM, which looks into the provider's own variable."""
+        try:
+            provider = self._litellm.get_llm_provider(target.model, api_base=target.api_base)[1]
+        except Exception:
+            raise Failed(f"{target.model!r} names no provider that LiteLLM knows; write it like openai/NAME") from None
+        if target.key:
+            if value := os.environ.get(target.key):
+                return value
+            raise Failed(
+                f"{spec.name!r} needs the key {target.key!r}, which is neither in the encrypted store nor in the "
+                f"environment; nothing was loaded. Keep it with: agentos secrets set {target.key}"
+            )
+        # a server of one's own asks for no key, but LiteLLM's client will not start without one
+        own = target.api_base and provider in _OURS and not os.environ.get("OPENAI_API_KEY")
+        return "none" if own else None
+
+    def _known(self, target: Target) -> dict[str, Any] | None:
+        """The model's row in LiteLLM's own table."""
+        try:
+            found = self._litellm.get_model_info(target.model, api_base=target.api_base)
+            row: dict[str, Any] | None = self._litellm.model_cost.get(found["key"])
+        except Exception:
+            return None
+        return row
+
+    def _usage(self, target: Target, messages: list[dict[str, str]], text: str, stream: Any) -> tuple[Any, bool]:
+        """What the provider counted, or else what this machine counts, and whether it was that."""
+        told = [chunk.usage for chunk in stream.chunks if getattr(chunk, "usage", None) is not None]
+        if told:
+            return told[-1], False
+        asked = self._litellm.token_counter(model=target.model, messages=messages)
+        wrote = self._litellm.token_counter(model=target.model, text=text)
+        made = self._litellm.Usage(prompt_tokens=asked, completion_tokens=wrote, total_tokens=asked + wrote)
+        return made, True
+
+    def _cost(self, target: Target, usage: Any) -> float | None:
+        if "input_cost_per_token" not in (self._known(target) or {}):
+            return None
+        try:
+            cost = math.fsum(self._litellm.cost_per_token(model=target.model, usage_object=usage))
+        except Exception:
+            return None  # a price by something else than tokens
+        return cost if math.isfinite(cost) and cost >= 0 else None
+
+
+def _cached(usage: Any) -> int:
+    return getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", 0) or 0
+
+
+def _slow(limits: Limits, shown: Shown | None, *, over: bool) -> Fault:
+    if over:
+        return Fault("again", f"there was no whole answer within {limits.total:g} s", Retry)
+    waited = limits.between if shown is not None and shown.text else limits.first
+    return Fault("again", f"its provider sent nothing for {waited:g} s", Retry)
 
 
 def _messages(prompt: Any) -> list[dict[str, str]]:

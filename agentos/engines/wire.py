@@ -64,5 +64,5 @@ def read_completed(line: Mapping[str, Any]) -> Completed:
 
 def read_predicted(line: Mapping[str, Any]) -> Predicted:
     """A `Predicted` from its line."""
-    rows = tuple(tuple(row) for row in line["rows"])
-    return Predicted(tuple(line["labels"]), rows, line["tokens"], line["seconds"])
+    fields = {item.name: line[item.name] for item in dataclasses.fields(Predicted)}
+    return Predicted(**{**fields, "labels": tuple(line["labels"]), "rows": tuple(tuple(row) for row in line["rows"])})

@@ -21,8 +21,8 @@ class ModelSpec:
     device: Literal["auto", "cpu", "gpu"] = "auto"
     context: int = 4096
     """Longest prompt and answer together, in tokens."""
-    settings: Mapping[str, Json] = field(default_factory=dict)
-    """Engine-specific: a remote model's provider, a scripted engine's script."""
+    settings: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    """Engine-specific: a remote model's provider and keys, a scripted engine's script."""
     adapter: Path | None = None
     """Folder of a LoRA adapter in PEFT's form, applied to the model as it is loaded."""
     limit: Bytes | None = None
@@ -106,6 +106,8 @@ class Completed:
     """US dollars, where a provider has a price."""
     served_by: str = ""
     """Who answered, where that is not the model that was asked: a fallback."""
+    counted: bool = False
+    """Whether the tokens were counted on this machine, since the provider did not say how many it takes them for."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,8 @@ class Predicted:
     seconds: Seconds = 0.0
     truncated: int = 0
     """Texts that were longer than the model can read; their ends were cut off."""
+    cost: float | None = None
+    """US dollars, where a provider has a price."""
 
 
 @dataclass(frozen=True)
