@@ -27,7 +27,7 @@ BATCH = 64
 
 
 async def generate(
-    engine: Engine, name: str, prompt: str, max_tokens: int, ctx: Context, meter: Meter
+    engine: Engine, name: str, prompt: str, max_tokens: int, *, ctx: Context, meter: Meter
 ) -> tuple[Text, Completed]:
     """A model's answer to a message, streamed through `ctx.text`, and what it took.
 

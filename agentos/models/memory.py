@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
-from agentos.errors import Failed, UserError
+from agentos.models.budget import HOST, Need
 from agentos.models.shelf import Stored
-from agentos.types.units import show_bytes, size
 
 _RUNTIME = 450 << 20
 """What an engine's process takes before it holds a weight: torch and transformers, measured."""
 _FACTOR = 2.2
 """Weights as the file maps them and as the processor wants them (2.1 measured at 0.5 B, packed fp16)."""
+
+_OWN = {"litellm": 400 << 20, "scripted": 48 << 20}
+"""What engines without weights take, measured: their libraries."""
+_STAGING = 1 << 30
+"""Main memory that is used while weights go to a graphics processor."""
+_CONTEXT = 600 << 20
+"""What a graphics processor's own runtime takes of its memory."""
 
 
 def estimate(stored: Stored, context: int) -> int:
@@ -52,36 +58,16 @@ def available() -> int:
     return max(0, free)
 
 
-class Room:
-    """What models may take of memory: what the machine can give, within a budget."""
+def need(stored: Stored | None, engine: str, context: int, cards: Sequence[str] = ()) -> Need:
+    """What a model is expected to take under an engine; spread over `cards` (`gpu 0`, …) where it runs on those."""
+    if stored is None:
+        return Need({HOST: _OWN.get(engine, _RUNTIME)})
+    whole = estimate(stored, context)
+    if not cards:
+        return Need({HOST: whole})
+    return Need({HOST: _RUNTIME + _STAGING, **{card: (whole - _RUNTIME) // len(cards) + _CONTEXT for card in cards}})
 
-    def __init__(self, free: Callable[[], int], budget: str) -> None:
-        """`free` gives the bytes that can be had, `budget` is a size such as `8GiB`, or nothing."""
-        self._free = free
-        self._budget = budget
 
-    def spare(self, taken: int) -> int:
-        """Bytes that one more model may take, when the loaded ones take `taken`.
-
-        Raises:
-            UserError: the setting is not a size.
-        """
-        try:
-            return max(0, min(self._free(), size(self._budget) - taken)) if self._budget else self._free()
-        except ValueError as fault:
-            raise UserError(f"setting 'memory_budget': {fault}") from None
-
-    def check(self, name: str, need: int, taken: int, others: Sequence[str]) -> None:
-        """Sees to it that a model fits.
-
-        Raises:
-            Failed: it does not; the message has the numbers, and names `others` that could be unloaded.
-        """
-        spare = self.spare(taken)
-        if need > spare:
-            within = " within the setting 'memory_budget'" if self._budget else ""
-            advice = f"Unload one of: {', '.join(others)}." if others else "Close other programs."
-            raise Failed(
-                f"{name!r} needs {show_bytes(need)} and this machine can give {show_bytes(spare)}{within}; "
-                f"nothing was loaded. {advice}"
-            )
+def growth(stored: Stored | None, context: int) -> int:
+    """Bytes that a loaded model may still take once it is used: the state of a full context."""
+    return _state(stored, context) if stored is not None else 0

@@ -26,7 +26,7 @@ class Meter:
         self.restarts = 0
         self.asking = 0
         """Callers that are being answered or wait for the model."""
-        self.done_part: float | None = None
+        self.part: float | None = None
         """How far its load is, from 0 to 1."""
 
     def token(self, count: int = 1) -> None:
@@ -73,7 +73,7 @@ class Meter:
 
     def fresh(self) -> None:
         """The model was loaded anew: what counts from then starts at nothing."""
-        self.served, self.tokens, self.cost, self.restarts, self.done_part = 0, 0, 0.0, 0, None
+        self.served, self.tokens, self.cost, self.restarts = 0, 0, 0.0, 0
 
 
 class Meters:

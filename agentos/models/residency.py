@@ -1,53 +1,116 @@
-"""What is in memory: loads are joined, idle models leave when their time is up, dead engines are noticed."""
+"""What is in memory: loads are joined and admitted in order, idle models leave, dead engines are noticed."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-import psutil
-
-from agentos.errors import UserError
+from agentos.errors import Failed, UserError
+from agentos.models.admission import Admission
+from agentos.models.beside import silent
+from agentos.models.budget import HOST, Budget, Need
+from agentos.models.eviction import Eviction, Frugal
 from agentos.models.joined import Joined
-from agentos.types import Engine, LoadedModel, ModelSpec
+from agentos.models.meter import Meter, Meters
+from agentos.models.remembered import Key, Measure, Remembered
+from agentos.types import Engine, LoadedModel, ModelSpec, Progress
+from agentos.types.units import show_bytes
+
+_LOOK = 0.25
+"""How often a loading engine's memory is looked at, in seconds."""
+_SLACK = 1.25
+"""By how much an engine may outgrow what was set aside before its own limit stops it; a look comes first."""
 
 
-@dataclass
+@dataclass(frozen=True)
+class Order:
+    """All it takes to bring a model into memory, and to bring it back."""
+
+    spec: ModelSpec
+    make: Callable[[], Engine]
+    keep: float | None
+    """Seconds it stays after its last use; None is for ever."""
+    keep_text: str
+    need: Need = field(default_factory=Need)
+    growth: int = 0
+    """Bytes it may still take once it is used: the key-value state of a full context."""
+    key: Key | None = None
+    """Under what its measured need is remembered."""
+    engine: str = ""
+    """The engine's name, as it was chosen."""
+
+
+@dataclass(eq=False)
 class Resident:
     """One model in memory."""
 
     engine: Engine
     loaded: LoadedModel
+    order: Order
     keep: float | None
-    """Seconds it stays after its last use; None is for ever."""
     keep_text: str
+    coming: Counter[str]
     expires: float | None = None
     kernel: bool = False
     users: int = 0
+    memory: int = 0
+    """Bytes it was last seen to hold."""
+    peak: int = 0
 
     @property
     def alive(self) -> bool:
-        """Whether its process still runs."""
-        try:
-            return psutil.Process(self.loaded.pid).status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
-        except psutil.Error:
-            return True
+        """Whether its processes still run."""
+        return self.engine.alive
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody uses it or is about to."""
+        return not self.users and not self.coming[self.order.spec.name]
+
+    @property
+    def stays(self) -> bool:
+        """Whether it never makes room for others."""
+        return self.kernel or self.keep is None
 
 
 class Residency:
     """The loaded models by name. Times come from `clock`, so that a test need not wait."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing in memory."""
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, budget: Budget | None = None,
+        eviction: Eviction | None = None, remembered: Remembered | None = None, meters: Meters | None = None,
+    ) -> None:
+        """Nothing in memory.
+
+        Args:
+            clock: Seconds.
+            budget: What models may take; without one, anything.
+            eviction: Who leaves when room is short.
+            remembered: Where measured needs are kept.
+            meters: What models are asked.
+        """
         self._clock = clock
         self._held: dict[str, Resident] = {}
         self._loading: Joined[Resident] = Joined()
+        self._watchers: dict[str, list[Progress]] = {}
+        self._coming: Counter[str] = Counter()
         self._changed = asyncio.Event()
+        self.starting: dict[str, tuple[Order, Engine]] = {}
+        """Engines that are loading."""
+        self.budget = budget or Budget(lambda: 1 << 62)
+        self.budget.held = self._holding
+        self.eviction = eviction or Frugal()
+        self.remembered = remembered
+        self.meters = meters or Meters(clock)
+        self.admission = Admission(self.budget, self.eviction, self._held, self._leave, clock)
+        self.lost: Callable[[str, Resident, str], None] = lambda name, held, why: None
+        """Told of an engine that died; a supervisor starts it again."""
+        self.recovered: Callable[[str], Awaitable[None]] | None = None
+        """Waits until a supervisor has started a model again, where it is about to."""
 
     def now(self) -> float:
         """The clock that expiry goes by."""
@@ -62,67 +125,184 @@ class Residency:
         """Every model in memory whose engine lives."""
         return {name: held for name, held in self._held.items() if held.alive}
 
-    @property
-    def memory(self) -> int:
-        """Bytes that all of them took when they were loaded."""
-        return sum(held.loaded.memory for held in self.all().values())
+    def dead(self) -> dict[str, Resident]:
+        """Models whose engine has died, and which nobody has cleared away."""
+        return {name: held for name, held in self._held.items() if not held.alive}
 
-    async def load(
-        self, spec: ModelSpec, make: Callable[[], Engine], keep: tuple[float | None, str], check: Callable[[], None]
-    ) -> Resident:
-        """The model in memory; joins a load that is under way, and refreshes the time of one that is there.
+    def _holding(self) -> int:
+        engines = [held.engine for held in self._held.values()] + [engine for _, engine in self.starting.values()]
+        return sum(engine.memory() for engine in engines)
+
+    async def load(self, order: Order, progress: Progress = silent) -> Resident:
+        """The model in memory; joins a load or a restart under way, and refreshes the time of one that is there.
 
         A load goes on when one of several callers gives up, and ends when the last one does.
 
-        Args:
-            spec: What to load.
-            make: Makes its engine.
-            keep: Seconds to keep it after its last use, and that in words.
-            check: Called before the load; raises where memory does not suffice.
+        Raises:
+            Failed: it cannot be loaded, or does not fit; nothing is left of it.
+            Retry: it has failed again and again, and is started again later.
         """
-        if spec.name not in self._loading:
-            held = self.get(spec.name)
+        name = order.spec.name
+        if name not in self._loading:
+            if self.get(name) is None and self.recovered is not None:
+                await self.recovered(name)
+            held = self.get(name)
             if held is not None:
-                held.keep, held.keep_text = keep
+                held.keep, held.keep_text = order.keep, order.keep_text
                 self._touch(held)
                 return held
-            check()
-        return await self._loading.run(spec.name, lambda: self._load(spec, make, keep))
+            self.meters.of(name).fresh()
+        return await self.join(order, progress)
 
-    async def _load(self, spec: ModelSpec, make: Callable[[], Engine], keep: tuple[float | None, str]) -> Resident:
-        await self.drop(spec.name)  # what a dead engine left
-        engine = make()
+    async def join(self, order: Order, progress: Progress = silent) -> Resident:
+        """Begins a load, or joins the one under way."""
+        name = order.spec.name
+        watchers = self._watchers.setdefault(name, [])
+        watchers.append(progress)
         try:
-            loaded = await engine.load(spec)
+            return await self._loading.run(name, lambda: self._load(order))
+        finally:
+            watchers.remove(progress)
+
+    async def _load(self, order: Order) -> Resident:
+        name, meter = order.spec.name, self.meters.of(order.spec.name)
+        await self.clear(name)
+
+        async def tell(message: str, done: float | None = None, total: float | None = None, unit: str = "") -> None:
+            meter.part = done / total if done is not None and total else meter.part
+            for watcher in list(self._watchers.get(name, ())):
+                await watcher(message, done, total, unit)
+
+        engine: Engine | None = None
+        self.eviction.used(name, self._clock())
+        try:
+            await self.admission.enter(name, order.need, tell)
+            engine = order.make()
+            self.starting[name] = (order, engine)
+            limit = int(order.need.host * _SLACK) if order.need.host else None
+            loaded = await self._watched(engine, replace(order.spec, limit=limit), tell)
+            held = Resident(engine, loaded, order, order.keep, order.keep_text, self._coming)
+            await self._settle(held)
         except BaseException:
-            await engine.unload()
+            if engine is not None:
+                await asyncio.shield(engine.unload())
+            self._release(name)
             raise
-        held = Resident(engine, loaded, *keep)
-        self._held[spec.name] = held
+        finally:
+            self.starting.pop(name, None)
+            meter.part = None
+        self._held[name] = held
+        self.eviction.loaded(name, held.memory + loaded.gpu_memory, loaded.seconds, self._clock())
         self._touch(held)
         return held
 
-    @asynccontextmanager
-    async def use(self, name: str) -> AsyncIterator[Resident]:
-        """Keeps a loaded model from leaving while it works, and starts its time afresh afterwards."""
-        held = self._held[name]
-        held.users += 1
+    async def _watched(self, engine: Engine, spec: ModelSpec, tell: Progress) -> LoadedModel:
+        loading = asyncio.ensure_future(engine.load(spec, tell))
         try:
-            yield held
+            while not (await asyncio.wait({loading}, timeout=_LOOK))[0]:
+                if not await self.fits(spec.name, engine.memory()):
+                    await engine.kill("it took more memory while it was loaded than there is room for")
+        except BaseException:
+            loading.cancel()
+            await asyncio.wait({loading})
+            raise
+        return loading.result()
+
+    async def fits(self, name: str, memory: int) -> bool:
+        """Whether what a model holds is within its claim, or the claim can grow to it."""
+        claim = self.budget.claims.get(name, {})
+        if not claim or memory <= claim.get(HOST, 0):
+            return True
+        return await self.admission.grow(name, {**claim, HOST: memory})
+
+    async def _settle(self, held: Resident) -> None:
+        """Charges a loaded model what it was measured to take."""
+        order, name = held.order, held.order.spec.name
+        held.memory = held.peak = held.engine.memory()
+        claim = dict(self.budget.claims.get(name, {}))
+        if not claim:
+            return
+        if not await self.fits(name, held.memory):
+            raise Failed(
+                f"{name!r} took {show_bytes(held.memory)}, {show_bytes(claim[HOST])} had been set aside, and there "
+                f"is no room for more; it was ended and nothing else was touched. Raise the setting 'memory_budget'."
+            )
+        expected = held.memory + order.growth
+        claim[HOST] = max(expected, order.need.host) if order.need.measured else expected
+        if held.loaded.gpu_memory and "gpu 0" in claim:
+            claim["gpu 0"] = held.loaded.gpu_memory
+        await self.admission.grow(name, claim)
+        self.remember(held)
+
+    def remember(self, held: Resident) -> None:
+        """Notes what a model was measured to take, for the next time."""
+        order = held.order
+        if self.remembered is not None and order.key is not None:
+            loaded = max(0, self.budget.claims[order.spec.name][HOST])
+            self.remembered.put(order.key, Measure(loaded, held.peak, held.loaded.gpu_memory))
+
+    def _release(self, name: str) -> None:
+        self.budget.release(name)
+        self.admission.changed()
+        self._changed.set()
+
+    @asynccontextmanager
+    async def using(self, name: str, load: Callable[[], Awaitable[Resident]]) -> AsyncIterator[Resident]:
+        """A model in memory, brought there by `load` where need be; it stays until the caller has done."""
+        meter: Meter = self.meters.of(name)
+        meter.enter()
+        try:
+            await self.admission.gone(name)
+            self._coming[name] += 1
+            try:
+                held = self.get(name)
+                if held is None:
+                    held = await load()
+                else:
+                    self.eviction.used(name, self._clock())
+                held.users += 1
+            finally:
+                self._coming[name] -= 1
+                self.admission.changed()
+            try:
+                yield held
+            finally:
+                held.users -= 1
+                self._touch(held)
+                if not held.alive and self._held.get(name) is held:
+                    self.lost(name, held, "its process ended")
+                    if self._held.get(name) is held:
+                        await self.clear(name)
         finally:
-            held.users -= 1
-            self._touch(held)
-            if not held.alive:
-                await self.drop(name)
+            meter.leave()
 
     def _touch(self, held: Resident) -> None:
-        held.expires = None if held.keep is None or held.kernel else self._clock() + held.keep
+        held.expires = None if held.stays else self._clock() + (held.keep or 0.0)
         self._changed.set()
+        self.admission.changed()
 
     def pin(self, name: str) -> None:
         """Makes a model the kernel's own: it never leaves by itself."""
         self._held[name].kernel = True
         self._touch(self._held[name])
+
+    async def _leave(self, name: str) -> bool:
+        held = self._held.get(name)
+        if held is None or (held.alive and not held.idle):
+            return False
+        await self.clear(name)
+        return True
+
+    async def clear(self, name: str) -> Resident | None:
+        """Ends what is there of a model, and gives its room back once it has gone."""
+        held = self._held.pop(name, None)
+        if held is None:
+            return None
+        try:
+            await asyncio.shield(held.engine.unload())
+        finally:
+            self._release(name)
+        return held
 
     async def drop(self, name: str) -> Resident | None:
         """Takes a model out of memory, or what is left of a dead one; gives what was there.
@@ -131,32 +311,26 @@ class Residency:
             UserError: it is answering somebody.
         """
         held = self._held.get(name)
-        if held is None:
-            return None
-        if held.users and held.alive:
+        if held is not None and held.users and held.alive:
             raise UserError(
                 f"{name!r} is answering {held.users} request(s) and was left in memory. Wait for them or cancel them."
             )
-        del self._held[name]
-        await held.engine.unload()
-        return held
+        return await self.clear(name)
 
     async def expire(self) -> list[str]:
         """Takes out what is past its time and not in use; gives the names."""
         now = self._clock()
         due = [
             name for name, held in self._held.items()
-            if held.expires is not None and held.expires <= now and not held.users
+            if held.expires is not None and held.expires <= now and held.idle
         ]
-        for name in due:
-            await self.drop(name)
-        return due
+        return [name for name in due if await self._leave(name)]
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Expires models as their time comes, until cancelled."""
         while True:
             await self.expire()
-            times = [held.expires for held in self._held.values() if held.expires is not None and not held.users]
+            times = [held.expires for held in self._held.values() if held.expires is not None and held.idle]
             self._changed.clear()
             if not times:
                 await self._changed.wait()
@@ -172,6 +346,4 @@ class Residency:
     async def close(self) -> None:
         """Ends every engine, also those that are still loading."""
         await self._loading.close()
-        for name in list(self._held):
-            self._held[name].users = 0
-            await self.drop(name)
+        await asyncio.gather(*(self.clear(name) for name in list(self._held)))

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Literal, Protocol, cast
+from collections.abc import Callable, Mapping, Sequence
 
 from agentos.config import Settings
 from agentos.errors import Failed, NotFound, UserError
 from agentos.models import answers, views
+from agentos.models.beside import Quantizer, TrashBin, silent
+from agentos.models.budget import Budget, gpus
 from agentos.models.catalog import Entry, catalog, resolve
-from agentos.models.choice import REMOTE, choose, engine_settings
+from agentos.models.choice import REMOTE
 from agentos.models.joined import Joined
-from agentos.models.memory import Room, available, estimate
+from agentos.models.memory import available
 from agentos.models.meter import Meters
+from agentos.models.orders import Orders
 from agentos.models.pull import Puller, report
+from agentos.models.remembered import Remembered
 from agentos.models.residency import Residency, Resident
 from agentos.models.shelf import Shelf, Stored, on_disk
 from agentos.models.sources import parse, pinned
+from agentos.models.supervision import Supervisor
 from agentos.store import Store
 from agentos.types import (
     Context,
@@ -28,7 +31,6 @@ from agentos.types import (
     LoadedReport,
     ModelCard,
     ModelList,
-    ModelSpec,
     Predictions,
     Progress,
     Pulled,
@@ -43,51 +45,14 @@ KEEP_ALIVE = "10m"
 
 
 
-class Kept(Protocol):
-    """What a trash says of something put into it."""
-
-    @property
-    def undo_id(self) -> str:
-        """What brings it back."""
-        ...
-
-    @property
-    def until(self) -> float:
-        """Until when."""
-        ...
-
-
-class TrashBin(Protocol):
-    """Where deleted models go."""
-
-    def put(self, kind: str, name: str, folder: Path, call: str, user: str) -> Kept:
-        """Moves a folder away, so that it can be brought back."""
-        ...
-
-
-class Quantizer(Protocol):
-    """Makes a stored model of fewer bits out of another."""
-
-    async def __call__(
-        self, stored: Stored, bits: int, output: str | None, shelf: Shelf, settings: Settings, progress: Progress
-    ) -> Quantized:
-        """The new model, measured beside the old one."""
-        ...
-
-
-async def silent(
-    message: str, done: float | None = None, total: float | None = None, unit: str = ""
-) -> None:
-    """A progress that nobody watches."""
-
-
 class ModelService:
     """Implements `Models`; the kernel gets its own engine through `acquire`."""
 
     def __init__(
         self, settings: Settings, store: Store, engine_for: Callable[[str], Engine], trash: TrashBin,
         *, clock: Callable[[], float] = time.monotonic, free: Callable[[], int] = available,
-        quantizer: Quantizer | None = None,
+        quantizer: Quantizer | None = None, keys: Callable[[], Mapping[str, str]] = dict,
+        vllm: Callable[[], bool] = lambda: False, cards: Sequence[tuple[int, int]] | None = None,
     ) -> None:
         """A service over `settings.models`.
 
@@ -98,38 +63,51 @@ class ModelService:
             trash: Where deleted models go.
             clock: Seconds, for expiry.
             free: Bytes of memory that can be had.
+            quantizer: Makes models of fewer bits.
+            keys: Gives the keys of providers, by the names of their variables.
+            vllm: Whether vLLM's environment is installed.
+            cards: Total and free bytes of each GPU; None asks the machine.
         """
         self._settings = settings
         self._store = store
         self._engine_for = engine_for
         self._trash = trash
-        self._room = Room(free, settings.memory_budget)
+        budget = Budget(free, settings.memory_budget, settings.gpu_memory_budget, gpus() if cards is None else cards)
+        remembered = Remembered(store)
         self._shelf = Shelf(settings.models)
         self._puller = Puller(settings, self._shelf)
         self._pulls: Joined[Pulled] = Joined()
         self._watchers: dict[str, list[Progress]] = {}
         self._quantizer = quantizer
         self._meters = Meters(clock)
-        self.residency = Residency(clock)
-        self._expiry: asyncio.Task[None] | None = None
+        self.residency = Residency(clock, budget, remembered=remembered, meters=self._meters)
+        self._orders = Orders(
+            settings, self._shelf, engine_for, remembered, self._meters,
+            kinds=budget.kinds, keys=keys, vllm=vllm,
+        )
+        self.supervisor = Supervisor(self.residency, clock)
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begins to expire idle models; needs a running event loop."""
-        if self._expiry is None:
-            self._expiry = asyncio.create_task(self.residency.run())
+        """Begins to expire idle models and to look after engines; needs a running event loop."""
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self.residency.run()), asyncio.create_task(self.supervisor.run())]
 
     async def close(self) -> None:
-        """Ends all engines, downloads and the expiry."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-            await asyncio.wait([self._expiry])
-            self._expiry = None
+        """Ends all engines, downloads, the expiry and the supervision."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self.supervisor.close()
         await self._pulls.close()
         await self.residency.close()
 
     def listing(self, state: str = "all") -> ModelList:
         """Models, loaded ones first. `stored` are all on disk and `catalog` all that it names, in memory or not."""
-        return views.listing(state, self.residency.all(), {item.name: item for item in self._shelf.all()})
+        stored = {item.name: item for item in self._shelf.all()}
+        return views.listing(state, self.residency, stored, self.supervisor.down)
 
     def card(self, model: str) -> ModelCard:
         """All that is known of one model.
@@ -139,7 +117,9 @@ class ModelService:
         """
         name = self._resolve(model)
         held, stored = self.residency.get(name), self._shelf.get(name)
-        return views.card(name, held, stored, self.residency.now(), self._settings.context)
+        engine = held.loaded.engine if held else "transformers"
+        need = self._orders.need(name, stored, engine, "auto")[0] if stored else None
+        return views.card(name, held, stored, self.residency.now(), need)
 
     def _resolve(self, model: str) -> str:
         if model.startswith(REMOTE) or model in self.residency.all():
@@ -213,11 +193,9 @@ class ModelService:
             NotFound: nothing bears that name.
             Failed: it cannot be fetched or loaded, or memory does not suffice.
         """
-        held, reason = await self._load(model, engine, device, keep_alive, progress)
-        made = held.loaded
-        return LoadedReport(
-            made.name, made.engine, made.device, made.dtype, made.memory, made.seconds, held.keep_text, reason
-        )
+        held, reason = await self._load(model, engine, device, keep_alive, progress, replicas=replicas)
+        made, took = held.loaded, held.memory
+        return LoadedReport(made.name, made.engine, made.device, made.dtype, took, made.seconds, held.keep_text, reason)
 
     async def acquire(
         self, model: str, engine: str = "auto", *, pin: bool = True, progress: Progress = silent
@@ -242,34 +220,21 @@ class ModelService:
         return held.engine
 
     async def _load(
-        self, model: str, engine: str, device: str, keep_alive: str, progress: Progress
+        self, model: str, engine: str, device: str, keep_alive: str, progress: Progress, *, replicas: int = 1
     ) -> tuple[Resident, str]:
-        try:
-            keep = (seconds(keep_alive), keep_alive)
-        except ValueError as fault:
-            raise UserError(f"keep_alive: {fault}") from None
-        chosen, reason = choose(model, engine)
+        keep = _keep(keep_alive)
         self.start()
-        if chosen != "transformers":
-            name = f"{REMOTE}{model.removeprefix(REMOTE)}" if chosen == "litellm" else model
-            spec = ModelSpec(name, None, "auto", self._settings.context, engine_settings(self._settings, chosen))
-            return await self.residency.load(spec, lambda: self._engine_for(chosen), keep, lambda: None), reason
-        name = self._resolve(model)
+        name = f"{REMOTE}{model.removeprefix(REMOTE)}" if engine == "litellm" else model
+        remote = engine == "scripted" or name.startswith(REMOTE)
+        name = name if remote else self._resolve(name)
         here = self.residency.get(name)
-        if here is not None and engine not in {"auto", here.loaded.engine}:
+        if here is not None and engine not in {"auto", here.loaded.engine, here.order.engine}:
             raise UserError(f"{name!r} is loaded with {here.loaded.engine} already; unload it first")
-        stored = await self._stored(name, progress)
-        need = estimate(stored, self._settings.context)
-        spare = self._room.spare(self.residency.memory)
-        await progress(f"loading {name}: it takes about {show_bytes(need)}, {show_bytes(spare)} can be had")
-        where = cast(Literal["auto", "cpu", "gpu"], device)
-        spec = ModelSpec(name, stored.path, where, self._settings.context, engine_settings(self._settings, chosen))
-
-        def check() -> None:
-            others = [other for other, held in self.residency.all().items() if not held.kernel]
-            self._room.check(name, need, self.residency.memory, others)
-
-        return await self.residency.load(spec, lambda: self._engine_for(chosen), keep, check), reason
+        stored = None if remote else await self._stored(name, progress)
+        order, reason = self._orders.make(name, stored, engine, device, replicas=replicas, keep=keep)
+        if here is None:
+            await progress(f"loading {name}: it takes about {show_bytes(order.need.host)}")
+        return await self.residency.load(order, progress), reason
 
     async def _stored(self, name: str, progress: Progress) -> Stored:
         stored = self._shelf.get(name)
@@ -296,14 +261,19 @@ class ModelService:
         name = self._resolve(model)
         held = self.residency.get(name)
         if held is None:
+            down = self.supervisor.down.get(name)
+            if down is not None and not down.kernel and await self.supervisor.forget(name):
+                return Unloaded(name, 0)
             raise UserError(f"{name!r} is not loaded; nothing was changed")
         if held.kernel:
             raise UserError(
                 f"{name!r} is the kernel's own model: without it no sentence can be planned. It stays in memory; "
                 "to use another, change the setting 'kernel_model' and start again."
             )
+        freed = held.engine.memory()
         await self.residency.drop(name)
-        return Unloaded(name, held.loaded.memory)
+        await self.supervisor.forget(name)
+        return Unloaded(name, freed)
 
     async def generate(self, model: str, prompt: str, max_tokens: int, ctx: Context) -> Text:
         """A model's answer to a message, streamed through `ctx.text`; loads the model where need be.
@@ -318,14 +288,12 @@ class ModelService:
         known = self._shelf.get(name) or catalog().get(name)
         if known is not None and known.kind != "causal":
             raise UserError(f"{name!r} is an {known.kind} model and writes no text; name a causal model")
-        if self.residency.get(name) is None:
-            name = (await self.load(name, progress=ctx.progress)).model
-        async with self.residency.use(name) as held:
+        async with self.residency.using(name, lambda: self._bring(name, ctx)) as held:
             try:
-                text, _ = await answers.generate(held.engine, name, prompt, max_tokens, ctx, self._meters.of(name))
-                return text
+                meter = self._meters.of(name)
+                return (await answers.generate(held.engine, name, prompt, max_tokens, ctx=ctx, meter=meter))[0]
             except Failed as error:
-                raise self._died(name, held, error) from error
+                raise _died(name, held, error) from error
 
     async def predict(self, model: str, texts: Sequence[str], ctx: Context) -> Predictions:
         """Labels and scores from a classifier, vectors from an embedder; loads the model where need be.
@@ -335,18 +303,14 @@ class ModelService:
             Failed: its process died; the next request loads it again.
         """
         name = self._resolve(model)
-        if self.residency.get(name) is None:
-            name = (await self.load(name, progress=ctx.progress)).model
-        async with self.residency.use(name) as held:
+        async with self.residency.using(name, lambda: self._bring(name, ctx)) as held:
             try:
                 return await answers.predict(held.engine, name, texts, ctx, self._meters.of(name))
             except Failed as error:
-                raise self._died(name, held, error) from error
+                raise _died(name, held, error) from error
 
-    def _died(self, name: str, held: Resident, error: Failed) -> Failed:
-        if held.alive:
-            return error
-        return Failed(f"{name!r} died while it answered ({error}). Ask again: it is loaded afresh.")
+    async def _bring(self, name: str, ctx: Context) -> Resident:
+        return (await self._load(name, "auto", "auto", KEEP_ALIVE, ctx.progress))[0]
 
     async def quantize(self, model: str, bits: int, output: str | None, ctx: Context) -> Quantized:
         """A stored model in fewer bits, as a model of its own; measured before and after.
@@ -377,3 +341,16 @@ class ModelService:
         freed = await asyncio.to_thread(on_disk, stored.path)
         kept = self._trash.put("model", name, stored.path, call, user)
         return Deleted(name, freed, kept.undo_id, kept.until)
+
+
+def _keep(text: str) -> tuple[float | None, str]:
+    try:
+        return seconds(text), text
+    except ValueError as fault:
+        raise UserError(f"keep_alive: {fault}") from None
+
+
+def _died(name: str, held: Resident, error: Failed) -> Failed:
+    if held.alive:
+        return error
+    return Failed(f"{name!r} died while it answered ({error}). Ask again: it is loaded afresh.")

@@ -3,28 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from agentos.errors import UserError
+from agentos.models.budget import HOST, Need
 from agentos.models.catalog import catalog
-from agentos.models.memory import estimate
-from agentos.models.residency import Resident
+from agentos.models.residency import Residency, Resident
 from agentos.models.shelf import Stored
-from agentos.types import Json, ModelCard, ModelList, ModelRow
+from agentos.models.supervision import Down
+from agentos.types import Json, Live, ModelCard, ModelList, ModelRow
 
 
-def listing(state: str, loaded: Mapping[str, Resident], stored: Mapping[str, Stored]) -> ModelList:
+def listing(
+    state: str, residency: Residency, stored: Mapping[str, Stored], down: Mapping[str, Down]
+) -> ModelList:
     """Models, loaded ones first. `stored` are all on disk and `catalog` all that it names, in memory or not.
 
     Raises:
         UserError: there is no such state.
     """
-    names = dict.fromkeys([*loaded, *stored, *catalog()])
+    loaded = residency.all()
+    coming = dict.fromkeys([*residency.starting, *residency.admission.waiting, *down])
+    there = dict.fromkeys([*loaded, *coming])
+    names = dict.fromkeys([*there, *stored, *catalog()])
     chosen: dict[str, Mapping[str, object]] = {
-        "all": names, "loaded": loaded, "stored": stored, "catalog": catalog(),
+        "all": names, "loaded": there, "stored": stored, "catalog": catalog(),
     }
     if state not in chosen:
         raise UserError(f"{state!r} is no state of a model; there are: {', '.join(chosen)}")
-    return ModelList([_row(name, loaded.get(name), stored.get(name)) for name in names if name in chosen[state]])
+    rows = [
+        replace(_row(name, loaded.get(name), stored.get(name)), live=_live(name, residency, down))
+        for name in names if name in chosen[state]
+    ]
+    return ModelList(rows, residency.budget.quotas())
+
+
+def _live(name: str, residency: Residency, down: Mapping[str, Down]) -> Live | None:
+    held, meter = residency.get(name), residency.meters.of(name)
+    claim = residency.budget.claims.get(name, {})
+    gpu = sum(size for kind, size in claim.items() if kind != HOST)
+    counts = (meter.served, meter.tokens, meter.rate)
+    if held is not None:
+        made = held.loaded
+        return Live(
+            "busy" if held.users else "ready", made.device, held.engine.memory(), made.gpu_memory, held.users,
+            max(0, meter.asking - held.users), *counts, "forever" if held.kernel else held.keep_text,
+            None if held.expires is None or held.users else max(0.0, held.expires - residency.now()),
+            restarts=meter.restarts, pid=made.pid, cost=meter.cost,
+        )
+    if name in residency.starting:
+        order, _ = residency.starting[name]
+        state = "restarting" if name in down else "loading"
+        return Live(state, order.spec.device, claim.get(HOST, 0), gpu, 0, max(1, meter.asking), *counts,
+                    order.keep_text, None, healthy=0, restarts=meter.restarts, done=meter.part)
+    if name in down:
+        order = down[name].order
+        return Live("restarting", order.spec.device, 0, 0, 0, meter.asking, *counts, order.keep_text, None,
+                    healthy=0, restarts=meter.restarts)
+    if name in residency.admission.waiting:
+        return Live("waiting", "", 0, 0, 0, max(1, meter.asking), *counts, "", None, healthy=0)
+    return None
 
 
 def _row(name: str, held: Resident | None, stored: Stored | None) -> ModelRow:
@@ -38,8 +76,8 @@ def _row(name: str, held: Resident | None, stored: Stored | None) -> ModelRow:
     return ModelRow(name, "catalog", parameters, entry.size if entry else 0, licence)
 
 
-def card(name: str, held: Resident | None, stored: Stored | None, now: float, context: int) -> ModelCard:
-    """All that is known of one model; `now` is by the clock of expiry, `context` what an engine is given."""
+def card(name: str, held: Resident | None, stored: Stored | None, now: float, need: Need | None) -> ModelCard:
+    """All that is known of one model; `now` is by the clock of expiry."""
     entry = catalog().get(name)
     known = stored or entry
     sources = [source.label for source in entry.sources] if entry else [stored.source] if stored else []
@@ -55,7 +93,9 @@ def card(name: str, held: Resident | None, stored: Stored | None, now: float, co
         sha256=known.sha256 if known else "",
         sources=sources,
         on_disk=stored.size if stored else None,
-        needs=estimate(stored, context) if stored else None,
+        needs=need.host if need else None,
+        needs_measured=need.measured if need else False,
+        base=str(getattr(stored, "base", "") or ""),
         loaded=None if held is None else _loaded(held, now),
     )
 

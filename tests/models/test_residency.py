@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
 import psutil
 import pytest
 
 from agentos.engines.host import ChildEngine
 from agentos.errors import Failed, UserError
-from agentos.models.residency import Residency
+from agentos.models.budget import HOST, Budget, Need
+from agentos.models.residency import Order, Residency, Resident
 from agentos.types import Engine, ModelSpec
 
 
@@ -51,8 +53,15 @@ def spec(name: str = "m", script: str = "[]") -> ModelSpec:
     return ModelSpec(name, settings={"script": script})
 
 
-def fits() -> None:
-    pass
+MINUTE = (60.0, "1m")
+
+
+def order(what: ModelSpec, keep: tuple[float | None, str] = MINUTE, need: int = 0) -> Order:
+    return Order(what, scripted, *keep, Need({HOST: need} if need else {}))
+
+
+def use(residency: Residency, name: str) -> AbstractAsyncContextManager[Resident]:
+    return residency.using(name, lambda: residency.load(order(spec(name))))
 
 
 def children() -> list[psutil.Process]:
@@ -68,17 +77,14 @@ def shared() -> None:
     others[:] = psutil.Process().children()
 
 
-MINUTE = (60.0, "1m")
-
-
 async def test_requests_for_a_model_that_is_loading_join_that_load(residency: Residency) -> None:
-    held = await asyncio.gather(*(residency.load(spec(), scripted, MINUTE, fits) for _ in range(5)))
+    held = await asyncio.gather(*(residency.load(order(spec(), MINUTE)) for _ in range(5)))
     assert len({one.loaded.pid for one in held}) == 1 and len(made) == 1
 
 
 async def test_a_load_goes_on_when_one_of_two_gives_up(residency: Residency) -> None:
-    first = asyncio.create_task(residency.load(spec(), scripted, MINUTE, fits))
-    second = asyncio.create_task(residency.load(spec(), scripted, MINUTE, fits))
+    first = asyncio.create_task(residency.load(order(spec(), MINUTE)))
+    second = asyncio.create_task(residency.load(order(spec(), MINUTE)))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     first.cancel()
@@ -86,7 +92,7 @@ async def test_a_load_goes_on_when_one_of_two_gives_up(residency: Residency) -> 
 
 
 async def test_a_load_that_nobody_waits_for_leaves_no_process(residency: Residency) -> None:
-    task = asyncio.create_task(residency.load(spec(), scripted, MINUTE, fits))
+    task = asyncio.create_task(residency.load(order(spec(), MINUTE)))
     while not made or not children():
         await asyncio.sleep(0.005)
     task.cancel()
@@ -97,18 +103,18 @@ async def test_a_load_that_nobody_waits_for_leaves_no_process(residency: Residen
 
 async def test_a_load_that_fails_leaves_nothing_and_can_be_tried_again(residency: Residency) -> None:
     with pytest.raises(Failed):
-        await residency.load(spec(script="{"), scripted, MINUTE, fits)
+        await residency.load(order(spec(script="{"), MINUTE))
     assert residency.all() == {} and children() == []
-    assert (await residency.load(spec(), scripted, MINUTE, fits)).alive
+    assert (await residency.load(order(spec(), MINUTE))).alive
 
 
 async def test_an_idle_model_leaves_when_its_time_is_up_and_use_starts_it_afresh(
     residency: Residency, clock: Clock
 ) -> None:
-    await residency.load(spec(), scripted, MINUTE, fits)
+    await residency.load(order(spec(), MINUTE))
     clock.now += 59
     assert await residency.expire() == []
-    async with residency.use("m"):
+    async with use(residency, "m"):
         clock.now += 100
         assert await residency.expire() == []
     clock.now += 59
@@ -119,15 +125,15 @@ async def test_an_idle_model_leaves_when_its_time_is_up_and_use_starts_it_afresh
 
 
 async def test_forever_and_the_kernels_own_never_leave(residency: Residency, clock: Clock) -> None:
-    await residency.load(spec("a"), scripted, (None, "forever"), fits)
-    await residency.load(spec("b"), scripted, MINUTE, fits)
+    await residency.load(order(spec("a"), (None, "forever")))
+    await residency.load(order(spec("b"), MINUTE))
     residency.pin("b")
     clock.now += 10**9
     assert await residency.expire() == []
 
 
 async def test_the_loop_expires_by_itself(residency: Residency, clock: Clock) -> None:
-    await residency.load(spec(), scripted, MINUTE, fits)
+    await residency.load(order(spec(), MINUTE))
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -143,35 +149,33 @@ async def test_the_loop_expires_by_itself(residency: Residency, clock: Clock) ->
 
 
 async def test_a_model_in_use_is_not_taken_away(residency: Residency) -> None:
-    await residency.load(spec(), scripted, MINUTE, fits)
-    async with residency.use("m"):
+    await residency.load(order(spec(), MINUTE))
+    async with use(residency, "m"):
         with pytest.raises(UserError, match="is answering 1 request"):
             await residency.drop("m")
     assert await residency.drop("m") is not None
 
 
 async def test_a_dead_engine_is_not_in_memory_and_the_next_load_makes_another(residency: Residency) -> None:
-    held = await residency.load(spec(), scripted, MINUTE, fits)
+    held = await residency.load(order(spec(), MINUTE))
     psutil.Process(held.loaded.pid).kill()
     while held.alive:
         await asyncio.sleep(0.005)
-    assert residency.get("m") is None and residency.memory == 0
-    again = await residency.load(spec(), scripted, MINUTE, fits)
+    assert residency.get("m") is None and residency.all() == {}
+    again = await residency.load(order(spec(), MINUTE))
     assert again.alive and again.loaded.pid != held.loaded.pid
 
 
-async def test_a_model_that_does_not_fit_is_never_started(residency: Residency) -> None:
-    def full() -> None:
-        raise Failed("no room")
-
-    with pytest.raises(Failed, match="no room"):
-        await residency.load(spec(), scripted, MINUTE, full)
-    assert made == []
+async def test_a_model_that_does_not_fit_is_never_started(clock: Clock) -> None:
+    small = Residency(clock, Budget(lambda: 1 << 40, "100MiB"))
+    with pytest.raises(Failed, match=r"'m' needs 200.0 MiB of memory and this machine can give 100.0 MiB"):
+        await small.load(order(spec(), need=200 << 20))
+    assert made == [] and small.budget.claims == {}
 
 
 async def test_close_ends_every_process(residency: Residency) -> None:
-    await residency.load(spec("a"), scripted, (None, "forever"), fits)
-    loading = asyncio.create_task(residency.load(spec("b"), scripted, MINUTE, fits))
+    await residency.load(order(spec("a"), (None, "forever")))
+    loading = asyncio.create_task(residency.load(order(spec("b"), MINUTE)))
     await asyncio.sleep(0)
     await residency.close()
     await asyncio.wait([loading])

@@ -64,8 +64,8 @@ class Scripted(ChildEngine):
     def __init__(self, name: str) -> None:
         super().__init__("scripted")
 
-    async def load(self, spec):  # type: ignore[no-untyped-def]
-        return await super().load(replace(spec, settings={"script": SCRIPT}))
+    async def load(self, spec, progress=None):  # type: ignore[no-untyped-def]
+        return await super().load(replace(spec, settings={"script": SCRIPT}), progress)
 
 
 @pytest.fixture
@@ -165,20 +165,45 @@ async def test_cancelling_an_answer_leaves_the_model_ready(here: Setting) -> Non
 
 
 async def test_a_model_that_does_not_fit_is_refused_with_the_numbers(here: Setting) -> None:
-    here.free = 100 << 20
-    with pytest.raises(Failed, match=r"needs [\d.]+ MiB and this machine can give 100\.0 MiB; nothing was loaded"):
+    here.free = 612 << 20
+    with pytest.raises(Failed, match=r"needs [\d.]+ MiB of memory and this machine can give 100\.0 MiB; nothing was"):
         await here.models.load("other")
     assert here.engines == [] and rows(here)["other"] == "stored"
 
 
-async def test_the_memory_budget_counts_what_is_loaded(settings: Settings, here: Setting) -> None:
+async def test_under_a_budget_for_one_the_idle_model_makes_room(here: Setting) -> None:
     small = ModelService(
         replace(here.settings, memory_budget="455MiB"), here.store, here.engine, here.trash, free=lambda: 64 << 30
     )
     await small.load("other")
-    with pytest.raises(Failed, match="within the setting 'memory_budget'.*Unload one of: other"):
-        await small.load("tiny")
+    await small.load("tiny")
+    assert [row.model for row in small.listing("loaded").models] == ["tiny"]
+    quota = small.listing("loaded").budgets[0]
+    assert quota.budget == 455 << 20 and 0 < quota.used <= quota.budget
     await small.close()
+
+
+async def test_what_is_kept_for_ever_makes_no_room(here: Setting) -> None:
+    for name in ("tiny", "other"):  # measured once, so that the budget can be cut to one of them
+        await here.models.load(name)
+        await here.models.unload(name)
+    room = f"{(here.models.card('tiny').needs or 0) * 3 // 2}B"
+    small = ModelService(
+        replace(here.settings, memory_budget=room), here.store, here.engine, here.trash, free=lambda: 64 << 30
+    )
+    await small.load("tiny", keep_alive="forever")
+    with pytest.raises(Failed, match="within the setting 'memory_budget' beside tiny .*nothing was loaded.*bits 4"):
+        await small.load("other")
+    await small.close()
+
+
+async def test_what_was_measured_is_the_next_estimate(here: Setting) -> None:
+    guess = here.models.card("other")
+    await here.models.load("other")
+    await here.models.unload("other")
+    known = here.models.card("other")
+    assert not guess.needs_measured and known.needs_measured
+    assert known.needs and guess.needs and known.needs < guess.needs
 
 
 async def test_the_kernels_model_is_pinned_and_marked(here: Setting) -> None:
@@ -217,7 +242,7 @@ async def test_the_kernel_can_be_scripted_or_remote_and_is_on_no_disk(here: Sett
 
 
 async def test_vllm_is_said_not_to_be_there(here: Setting) -> None:
-    with pytest.raises(Failed, match=r"vLLM's own environment is not installed. Nothing was loaded"):
+    with pytest.raises(Failed, match=r"vLLM's environment is not installed; nothing was loaded"):
         await here.models.load("other", "vllm")
 
 

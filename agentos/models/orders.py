@@ -1,0 +1,95 @@
+"""Orders for loads: engine, memory and settings of a model, as they follow from what is known of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal, cast
+
+from agentos.config import Settings
+from agentos.errors import UserError
+from agentos.models import memory
+from agentos.models.budget import HOST, Need
+from agentos.models.choice import Facts, choose, engine_settings
+from agentos.models.meter import Meters
+from agentos.models.remembered import Key, Remembered
+from agentos.models.residency import Order
+from agentos.models.shelf import Shelf, Stored
+from agentos.types import Engine, Json, ModelSpec
+
+
+class Orders:
+    """Makes the order by which a model is loaded."""
+
+    def __init__(
+        self, settings: Settings, shelf: Shelf, engine_for: Callable[[str], Engine], remembered: Remembered,
+        meters: Meters, *, kinds: tuple[str, ...], keys: Callable[[], Mapping[str, str]], vllm: Callable[[], bool],
+    ) -> None:
+        """Orders of one service; `kinds` of memory, `keys` of providers, whether `vllm` is installed."""
+        self._settings = settings
+        self._shelf = shelf
+        self._engine_for = engine_for
+        self._remembered = remembered
+        self._meters = meters
+        self._kinds = kinds
+        self._keys = keys
+        self._vllm = vllm
+
+    def make(
+        self, name: str, stored: Stored | None, engine: str, device: str, *, replicas: int,
+        keep: tuple[float | None, str],
+    ) -> tuple[Order, str]:
+        """The order, and why that engine.
+
+        Raises:
+            UserError: that engine cannot run the model, or no replicas of it.
+            Failed: that engine is not installed.
+        """
+        chosen, reason = choose(name, engine, self._facts(name, stored))
+        told = engine_settings(self._settings, chosen)
+        if chosen == "litellm":
+            told["keys"] = dict(self._keys())
+        if replicas > 1:
+            if chosen != "vllm":
+                raise UserError(f"only vllm runs replicas; {name!r} would be loaded with {chosen}. Nothing was loaded.")
+            chosen = f"vllm*{replicas}"
+        where = cast(Literal["auto", "cpu", "gpu"], device)
+        path, adapter = self._paths(stored)
+        spec = ModelSpec(name, path, where, self._settings.context, told, adapter)
+        need, key = self.need(name, stored, chosen, device)
+        growth = memory.growth(stored, self._settings.context)
+        return Order(spec, lambda: self._engine_for(chosen), *keep, need, growth, key, chosen), reason
+
+    def _facts(self, name: str, stored: Stored | None) -> Facts:
+        config: dict[str, Json] = {}
+        with contextlib.suppress(OSError, ValueError):
+            config = json.loads((stored.path / "config.json").read_text("utf-8")) if stored is not None else {}
+        return Facts(
+            self._vllm(), len(self._kinds) > 1, stored.kind if stored else "",
+            "quantization_config" in config, self._meters.of(name).crowd,
+        )
+
+    def _paths(self, stored: Stored | None) -> tuple[Path | None, Path | None]:
+        """The folder of the model, and that of the adapter laid over it."""
+        if stored is None:
+            return None, None
+        base = str(getattr(stored, "base", "") or "")
+        under = self._shelf.get(base) if base and (stored.path / "adapter_config.json").is_file() else None
+        return (under.path, stored.path) if under is not None else (stored.path, None)
+
+    def need(self, name: str, stored: Stored | None, engine: str, device: str) -> tuple[Need, Key | None]:
+        """What a model takes as it was measured here, else as it is estimated; and under what that is remembered."""
+        kind, _, count = engine.partition("*")
+        cards = [] if device == "cpu" or kind not in {"transformers", "vllm"} else self._kinds[1:]
+        cards = cards[: max(1, self._settings.tensor_parallel if kind == "vllm" else 1)]
+        context = self._settings.context
+        guess = memory.need(stored, kind, context, cards)
+        guess = Need({what: size * int(count or 1) for what, size in guess.bytes.items()})
+        weights = "".join(sorted(stored.weights.values())) if stored is not None else ""
+        key = Key(name, engine, "gpu" if cards else "cpu", context, weights)
+        seen = self._remembered.get(key)
+        if seen is None:
+            return guess, key
+        return Need({**guess.bytes, HOST: max(seen.loaded, seen.peak) * 51 // 50}, measured=True), key

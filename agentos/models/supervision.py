@@ -1,0 +1,211 @@
+"""Keeps engines well: takes their pulse, kills what stands still, and starts again what died."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from agentos.errors import AgentosError, Retry
+from agentos.models.residency import Order, Residency, Resident
+from agentos.types.units import show_bytes
+
+log = logging.getLogger(__name__)
+EVERY = 2.0
+"""Seconds between two pulses of one engine."""
+PATIENCE = 6.0
+"""Seconds without a pulse, or of owed work that stands still, after which an engine is killed."""
+WELL = 60.0
+"""Seconds of health after which earlier failures are forgotten."""
+LONGEST = 60.0
+"""The longest wait before a restart, in seconds."""
+GIVE_WAY = 3
+"""Failures in a row after which callers are sent away instead of waiting for the restart."""
+_LOOK = 10.0
+"""How often the memory of an idle engine is looked at; a busy one's at every pulse."""
+
+
+@dataclass
+class _Watch:
+    engine: object
+    heard: float
+    """When the last pulse came."""
+    moved: float
+    """When its progress last moved, or it owed nothing."""
+    looked: float
+    progress: int = -1
+
+
+@dataclass
+class Down:
+    """A model that is about to be started again."""
+
+    order: Order
+    kernel: bool
+    until: float | None
+    """When its keep-alive runs out."""
+    at: float
+    """When the next attempt is."""
+    why: str
+
+
+class Supervisor:
+    """Looks after everything in a `Residency`. `clock` and `sleep` are parameters, so that a test need not wait."""
+
+    def __init__(
+        self, residency: Residency, clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Looks after `residency` from now on; `run` does it by itself."""
+        self._residency = residency
+        self._clock = clock
+        self._sleep = sleep
+        self._watches: dict[str, _Watch] = {}
+        self._failures: dict[str, tuple[int, float]] = {}
+        self.down: dict[str, Down] = {}
+        self._restarts: dict[str, asyncio.Task[None]] = {}
+        self._checks: dict[str, asyncio.Task[None]] = {}
+        residency.lost = self._lost
+        residency.recovered = self._recovered
+
+    async def run(self) -> None:
+        """Takes pulses until cancelled; one engine that does not answer holds up no other."""
+        try:
+            while True:
+                self._begin()
+                await self._sleep(EVERY)
+        finally:
+            await self.close()
+
+    async def tick(self) -> None:
+        """One round, to its end."""
+        self._begin()
+        if self._checks:
+            await asyncio.wait(list(self._checks.values()))
+
+    def _begin(self) -> None:
+        self._residency.admission.changed()  # other programs may have given memory back
+        for name, held in {**self._residency.all(), **self._residency.dead()}.items():
+            if name not in self._checks:
+                task = self._checks[name] = asyncio.create_task(self._check(name, held))
+                task.add_done_callback(lambda _, name=name: self._checks.pop(name, None))  # type: ignore[misc]
+        for name in [name for name in self._watches if self._residency.get(name) is None]:
+            del self._watches[name]
+
+    async def _check(self, name: str, held: Resident) -> None:
+        try:
+            why = await self._ill(name, held)
+            if why and self._residency._held.get(name) is held:
+                await held.engine.kill(why)
+                self._lost(name, held, why)
+        except AgentosError:
+            log.exception("an engine could not be looked after")
+
+    async def _ill(self, name: str, held: Resident) -> str:
+        if not held.alive:
+            return "its process ended"
+        now = self._clock()
+        watch = self._watches.get(name)
+        if watch is None or watch.engine is not held.engine:
+            watch = self._watches[name] = _Watch(held.engine, now, now, now)
+        failures, since = self._failures.get(name, (0, 0.0))
+        if failures and now - since >= WELL:
+            del self._failures[name]
+        try:
+            pulse = await held.engine.pulse()
+        except AgentosError as error:
+            if not held.alive:
+                return "its process ended"
+            silent = self._clock() - watch.heard
+            return f"it gave no sign of life for {silent:.0f} s ({error})" if silent >= PATIENCE else ""
+        now = watch.heard = self._clock()
+        if pulse.progress != watch.progress or not pulse.busy:
+            watch.progress, watch.moved = pulse.progress, now
+        if now - watch.moved >= PATIENCE:
+            return f"it owes an answer and has stood still for {now - watch.moved:.0f} s"
+        if pulse.busy or now - watch.looked >= _LOOK:
+            watch.looked = now
+            return await self._grown(name, held)
+        return ""
+
+    async def _grown(self, name: str, held: Resident) -> str:
+        held.memory = held.engine.memory()
+        if held.memory > held.peak:
+            held.peak = held.memory
+            self._residency.remember(held)
+        claim = self._residency.budget.claims.get(name, {}).get("memory", 0)
+        if await self._residency.fits(name, held.memory):
+            return ""
+        return (
+            f"it grew to {show_bytes(held.memory)}, {show_bytes(claim)} had been set aside for it, and there is no "
+            "room for more; ask for less at a time, or raise the setting 'memory_budget'"
+        )
+
+    def _lost(self, name: str, held: Resident, why: str) -> None:
+        if name in self.down or self._residency._held.get(name) is not held:
+            return
+        now = self._clock()
+        until = None if held.stays else now + (held.keep or 0.0) if held.users else held.expires
+        wait = self._failed(name)
+        log.warning("engine of %s ended; it is started again in %g s", name, wait)
+        self.down[name] = Down(held.order, held.kernel, until, now + wait, why)
+        self._restarts[name] = asyncio.create_task(self._restart(name))
+
+    def _failed(self, name: str) -> float:
+        failures = self._failures.get(name, (0, 0.0))[0]
+        self._failures[name] = (failures + 1, self._clock())
+        return float(min(LONGEST, 2.0**failures))
+
+    async def _restart(self, name: str) -> None:
+        down = self.down[name]
+        try:
+            await self._residency.clear(name)
+            while down.until is None or self._clock() < down.until or self._residency.meters.of(name).asking:
+                await self._sleep(max(0.0, down.at - self._clock()))
+                try:
+                    await self._residency.join(down.order)
+                except AgentosError as error:
+                    down.why = str(error)
+                    down.at = self._clock() + self._failed(name)
+                    continue
+                if down.kernel:
+                    self._residency.pin(name)
+                self._residency.meters.of(name).restarts += 1
+                self._failures[name] = (self._failures.get(name, (1, 0.0))[0], self._clock())
+                return
+        finally:
+            self.down.pop(name, None)
+            self._restarts.pop(name, None)
+
+    async def _recovered(self, name: str) -> None:
+        while (down := self.down.get(name)) is not None:
+            failures = self._failures.get(name, (0, 0.0))[0]
+            if failures > GIVE_WAY:
+                left = max(0.0, down.at - self._clock())
+                raise Retry(
+                    f"{name!r} has failed {failures} times in a row, the last time because {down.why}. It is started "
+                    f"again in {left:.0f} s; ask after that, or unload it."
+                )
+            await asyncio.wait({self._restarts[name]}, timeout=0.25)
+
+    async def forget(self, name: str) -> bool:
+        """Starts a model again no more; whether it was about to be."""
+        task = self._restarts.get(name)
+        self._failures.pop(name, None)
+        if task is None:
+            return False
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
+        return True
+
+    async def close(self) -> None:
+        """Ends restarts and checks under way."""
+        tasks = [*self._restarts.values(), *self._checks.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
