@@ -9,6 +9,7 @@ from agentos import __version__
 
 _STATES = ("all", "queued", "running", "succeeded", "failed", "cancelled")
 _POLICIES = ("ours", "fifo", "easy", "tiresias", "srtf", "all")
+_EVICTIONS = ("ours", "gdsf", "lfu", "lru", "belady", "bound", "all")
 _ROLES = ("viewer", "operator", "admin")
 _EPILOG = """\
 exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied, 4 waiting for a person, 130 interrupted
@@ -70,6 +71,16 @@ def _models(add: Add) -> None:
     ps.add_argument("--once", action="store_true", help="print the table once, on a terminal too")
     top = add("top", "top:top", "show the machine, live: CPU, memory, GPUs, disks, network, models, jobs", json=True)
     top.add_argument("--once", action="store_true", help="print it once, on a terminal too")
+    models = add("models", "commands_models:models", "replay a trace of requests under policies of eviction", json=True)
+    models.add_argument("action", choices=("replay",), help="what is to be done; nothing is loaded")
+    models.add_argument("trace", help="a CSV file with a header: time, model, and perhaps size (bytes) and seconds")
+    models.add_argument("--budget", default="10,20,40", metavar="PERCENT,…", help="of all models' bytes (10,20,40)")
+    models.add_argument("--policy", choices=_EVICTIONS, default="all", help="what leaves when room is needed (all)")
+    models.add_argument("--start", type=float, default=2.0, metavar="S", help="seconds of a load before its bytes (2)")
+    models.add_argument("--bandwidth", type=float, default=1.0, metavar="GB/S", help="of a load (1)")
+    models.add_argument("--seed", default="", help="deal out sizes differently, where the trace gives none")
+    models.add_argument("--equal", action="store_true", help="give every model the same size")
+    models.add_argument("--pins", action="store_true", help="keep a model while it answers; loads wait for that")
 
 
 def _jobs(add: Add) -> None:
