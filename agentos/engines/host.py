@@ -10,9 +10,11 @@ import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from agentos.engines import wire
 from agentos.engines.footprint import EXHAUSTED, held
+from agentos.engines.nursery import OFFLINE, UNSEEN, WARM, Nursery
 from agentos.errors import AgentosError, Failed, Retry, UserError
 from agentos.types import (
     PULSE_SECONDS,
@@ -31,23 +33,54 @@ LINE_LIMIT = 32 * 1024 * 1024
 _ERRORS: dict[str, type[AgentosError]] = {"user": UserError, "retry": Retry}
 
 
+class Child(Protocol):
+    """An engine's process, started or forked."""
+
+    pid: int
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; the negative of a signal; None while it runs."""
+        ...
+
+    @property
+    def stdin(self) -> asyncio.StreamWriter | None:
+        """Where requests go; closing it ends the process."""
+        ...
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None:
+        """Where answers come from."""
+        ...
+
+    async def wait(self) -> int:
+        """`returncode`, once it has ended."""
+        ...
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        ...
+
+
 class ChildEngine:
     """One model in one child process. Implements `Engine` for every backend."""
 
-    def __init__(self, name: str, *, log: Path | None = None, threads: int = 0) -> None:
+    def __init__(self, name: str, *, log: Path | None = None, threads: int = 0, nursery: Nursery | None = None) -> None:
         """An engine that is not running yet.
 
         Args:
             name: The backend: a module of `agentos.engines`.
             log: Where the process's standard error goes; None discards it.
             threads: Processor threads it may use; 0 leaves the choice to it.
+            nursery: Forks the process where it can; else, and without one, it is started plainly.
         """
         self.name = name
         self.loaded: LoadedModel | None = None
         self.spec: ModelSpec | None = None
         self._log = log
         self._threads = threads
-        self._process: asyncio.subprocess.Process | None = None
+        self._nursery = nursery
+        self._process: Child | None = None
         self._waiting: dict[str, asyncio.Queue[wire.Line]] = {}
         self._asked: set[str] = set()
         self._numbers = itertools.count(1)
@@ -84,6 +117,8 @@ class ChildEngine:
             spec.name, self.name, made["device"], made["dtype"], made["memory"], self._process.pid,
             made["grammar"], time.monotonic() - started, made["context"], made["gpu_memory"],
         )
+        if self._nursery is not None and self.name in WARM:
+            self._nursery.prepare()  # only now: it would take processor time from the load
         return self.loaded
 
     async def generate(self, request: Generation) -> AsyncIterator[Token | Completed]:
@@ -182,26 +217,30 @@ class ChildEngine:
 
     async def _start(self) -> None:
         self._why = ""
-        env = dict(os.environ, HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+        env = dict(os.environ, **OFFLINE)
         if self._threads:
             env["OMP_NUM_THREADS"] = str(self._threads)
         with open(self._log or os.devnull, "ab") as log:  # noqa: ASYNC230
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "agentos.engines.worker", self.name,
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
-                env=env, limit=LINE_LIMIT, start_new_session=os.name == "posix",
-            )
+            if self._nursery is not None:
+                self._process = await self._nursery.fork(self.name, log.fileno(), env, self._threads, LINE_LIMIT)
+            if self._process is None:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "agentos.engines.worker", self.name,
+                    stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
+                    env=env, limit=LINE_LIMIT, start_new_session=os.name == "posix",
+                )
         self._reader = asyncio.create_task(self._read(self._process))
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
+    async def _read(self, process: Child) -> None:
         assert process.stdout is not None
         why = "it was unloaded"
         try:
-            while raw := await process.stdout.readline():
-                line = wire.decode(raw)
-                waiting = self._waiting.get(line["id"])
-                if waiting is not None:
-                    waiting.put_nowait(line)
+            with contextlib.suppress(ConnectionError):  # it ended with something unread
+                while raw := await process.stdout.readline():
+                    line = wire.decode(raw)
+                    waiting = self._waiting.get(line["id"])
+                    if waiting is not None:
+                        waiting.put_nowait(line)
             code = await process.wait()
             why = self._why or _cause(code)
         except ValueError as error:  # no line of ours: nothing it says can be trusted any more
@@ -243,6 +282,8 @@ class ChildEngine:
 def _cause(code: int) -> str:
     if code == EXHAUSTED:
         return "it ran out of the memory it was given"
+    if code == UNSEEN:
+        return "how, nobody was left to see"
     if code < 0:
         import signal
 
