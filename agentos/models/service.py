@@ -44,7 +44,6 @@ KEEP_ALIVE = "10m"
 """How long a model stays that was loaded only to answer."""
 
 
-
 class ModelService:
     """Implements `Models`; the kernel gets its own engine through `acquire`."""
 
@@ -81,10 +80,8 @@ class ModelService:
         self._quantizer = quantizer
         self._meters = Meters(clock)
         self.residency = Residency(clock, budget, remembered=remembered, meters=self._meters)
-        self._orders = Orders(
-            settings, self._shelf, engine_for, remembered, self._meters,
-            kinds=budget.kinds, keys=keys, vllm=vllm,
-        )
+        parts = (settings, self._shelf, engine_for, remembered, self._meters)
+        self._orders = Orders(*parts, kinds=budget.kinds, keys=keys, vllm=vllm)
         self.supervisor = Supervisor(self.residency, clock)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -98,8 +95,7 @@ class ModelService:
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.supervisor.close()
         await self._pulls.close()
         await self.residency.close()
@@ -158,9 +154,7 @@ class ModelService:
         watchers = self._watchers.setdefault(entry.name, [])
         watchers.append(progress)
 
-        async def tell(
-            message: str, done: float | None = None, total: float | None = None, unit: str = ""
-        ) -> None:
+        async def tell(message: str, done: float | None = None, total: float | None = None, unit: str = "") -> None:
             for watcher in list(watchers):
                 await watcher(message, done, total, unit)
 
