@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 POLL = 0.05
 """Seconds between two looks at whether a request was cancelled."""
-_SWITCHES = {
+SWITCHES = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # its price list would be fetched at import
     "LITELLM_MODE": "PRODUCTION",  # else it reads a .env file, and keys from it, in whichever folder it stands
     "LITELLM_LOG": "CRITICAL",
@@ -69,7 +69,7 @@ class Backend:
         keys = spec.settings.get("keys") or {}
         if not isinstance(keys, dict) or not all(isinstance(value, str) for value in keys.values()):
             raise Failed(f"the setting 'keys' of {spec.name!r} must map names to texts; nothing was loaded")
-        os.environ.update(_SWITCHES)
+        os.environ.update(SWITCHES)
         os.environ.update({str(name): str(value) for name, value in keys.items()})  # this process's alone
         import litellm
 
