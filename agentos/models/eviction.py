@@ -213,7 +213,7 @@ def cheapest(sizes: Mapping[str, int], worths: Mapping[str, float], needed: int)
     """Names whose sizes add up to `needed` and that are worth least, no name too many.
 
     What comes free beyond the need is not lost: it counts at the price a byte has here, which is what the last model
-    taken costs when the least worth a byte go first. Measured on traces, that saves 1 to 3% of the loading against
+    taken costs when the least worth a byte go first. On the recorded trace that saves 1 to 3% of the loading against
     the set of least worth alone, which prefers an exact fit to the models nobody asks for. Searched depth first; after
     `STEPS` sets the best so far is taken.
     """
