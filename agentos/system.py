@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -46,6 +47,8 @@ from agentos.types.units import size
 
 log = logging.getLogger(__name__)
 HOUR = 3600.0
+_PROVIDERS = re.compile(r"_API_KEY$|^(AWS|AZURE|GOOGLE|VERTEX|WATSONX|HF)_")
+"""Names of secrets that engines for remote models are given: what providers call their variables."""
 
 
 class System:
@@ -103,9 +106,9 @@ class System:
         self.audit = Audit(self.store, self.registry)
         self.audit.recover()
         self.trash = TrashCan(self.store, settings)
-        self.models = ModelService(settings, self.store, maker(settings), self.trash)
-        self.models.start()
         self.secrets = Secrets(self.store)
+        self.models = ModelService(settings, self.store, maker(settings), self.trash, keys=self._provider_keys)
+        self.models.start()
         machine = Machine()
         self.jobs = JobService(
             self.store, self._executor(machine), OURS, settings.jobs, vault=self.secrets, masker=Masker
@@ -228,6 +231,11 @@ class System:
         except ValueError as error:
             raise UserError(f"the setting 'job_memory': {error}") from None
         return LocalExecutor(self.settings.jobs, cpus=self.settings.job_cpus or cpus, memory=memory, gpus=gpus)
+
+    def _provider_keys(self) -> dict[str, str]:
+        """What the owner's secrets hold of keys for remote models; the environment's are there besides."""
+        owner = self.people.owner().user
+        return self.secrets.environment([name for name in self.secrets.names(owner) if _PROVIDERS.search(name)], owner)
 
     def _known(self) -> list[str]:
         """Names of things that exist: models and users."""
