@@ -80,6 +80,11 @@ class Encoder:
                     layer.register_forward_hook(lambda *_: self._tick())
 
     @property
+    def dtype(self) -> str:
+        """The form of its weights."""
+        return str(self._model.dtype).removeprefix("torch.")
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes; `value` for a head that estimates one number; none for an embedder."""
         if self._pool is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from agentos.types import Bytes
 EXHAUSTED = 77
 """Exit code of an engine that ran out of the memory it was given."""
 _WORDS = ("not enough memory", "can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc")
-_MARGIN = 96 * 1024 * 1024
+_MARGIN = 64 * 1024 * 1024
+_MARGIN_OF_A_CORE = 16 * 1024 * 1024
 """Reserved and hardly touched: the stacks of threads that start later, the allocator's arenas."""
 
 
@@ -34,10 +36,25 @@ def held(pid: int) -> Bytes:
     return 0
 
 
-def restrict(limit: Bytes | None) -> None:
+def fetched() -> int:
+    """How often this process had to wait for a disk so far: grows while files come in from a slow one."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_majflt + used.ru_inblock
+
+
+def restrict(limit: Bytes | None, mapped: Bytes = 0) -> None:
     """Holds this process to a limit, where the system can, and offers it first when memory runs out.
 
-    What the process has reserved and not touched is no memory that it holds, and is allowed on top.
+    What the process has reserved and not touched is no memory that it holds, and is allowed on top. Called again,
+    it counts anew what that is.
+
+    Args:
+        limit: Most bytes it may hold.
+        mapped: Bytes of files that it is about to map privately: the system counts them as if they were its own.
     """
     if sys.platform != "linux":
         return
@@ -50,7 +67,7 @@ def restrict(limit: Bytes | None) -> None:
     status = Path("/proc/self/status").read_text("ascii").splitlines()
     sizes = {name: int(value.split()[0]) * 1024 for name, _, value in (line.partition(":") for line in status)
              if name in ("VmData", "RssAnon")}
-    most = limit + sizes["VmData"] - sizes["RssAnon"] + _MARGIN
+    most = limit + sizes["VmData"] - sizes["RssAnon"] + mapped + _MARGIN + _MARGIN_OF_A_CORE * (os.cpu_count() or 1)
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 

@@ -2,8 +2,9 @@ r"""A double that ships in the package: answers by a script, with the same proce
 
 The script is a YAML file, or its text: a list of `{when: REGEX, say: TEXT}`; the first rule whose
 pattern is found in the end of the prompt answers, with `\1` … filled from the match. `wait`
-(seconds before each piece) and `die: true` (the process ends after the first piece) make trouble on
-purpose. Nothing matching, it echoes nothing.
+(seconds before each piece), `die: true` (the process ends after the first piece) and `hold: BYTES`
+(memory taken before the first piece, and kept) make trouble on purpose. Nothing matching, it echoes
+nothing. The setting `memory` is how many bytes it takes when it is loaded.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from agentos.engines.stops import Shown
 from agentos.errors import Failed, UserError
 from agentos.types import Completed, Generation, ModelSpec, Predicted, Prompt
 
+_PIECE = 16 * 1024 * 1024
+
 
 class Backend:
     """Plays a script."""
@@ -32,6 +35,7 @@ class Backend:
         """An engine without a script."""
         self._rules: list[dict[str, Any]] = []
         self._context = 0
+        self._taken: list[bytearray] = []
 
     def load(self, spec: ModelSpec, tell: Callable[[int, int], None]) -> dict[str, Any]:
         """Reads the script named in `spec.settings["script"]`."""
@@ -44,6 +48,7 @@ class Backend:
                 re.compile(rule["when"])
         except (OSError, yaml.YAMLError, re.error, TypeError, KeyError) as error:
             raise Failed(f"the script of {spec.name!r} cannot be read: {error}") from error
+        self._take(int(str(spec.settings.get("memory", 0))), tell)
         self._context = spec.context
         return {"device": "cpu", "dtype": "text", "context": spec.context}
 
@@ -60,6 +65,7 @@ class Backend:
             match = re.search(rule["when"], prompt, re.DOTALL)
             if match is None:
                 continue
+            self._take(int(rule.get("hold", 0)), lambda _done, _total: None)
             shown = Shown(request.stop, emit)
             if not request.max_tokens:
                 return self._completed("stop", "", prompt, started)
@@ -80,9 +86,17 @@ class Backend:
         """Refuses: it writes text."""
         raise UserError("this model writes text and gives no labels or vectors; name a classifier or an embedder")
 
-    def idle(self) -> bool:
+    def idle(self) -> None:
         """Nothing to do."""
-        return False
+
+    def _take(self, size: int, tell: Callable[[int, int], None]) -> None:
+        """Holds so many bytes more, every page of them written to."""
+        for done in range(0, size, _PIECE):
+            piece = bytearray(min(_PIECE, size - done))
+            piece[::4096] = b"\1" * len(range(0, len(piece), 4096))
+            self._taken.append(piece)
+            self.progress += 1
+            tell(done + len(piece), size)
 
     def _completed(self, reason: Any, said: str, prompt: str, started: float) -> Completed:
         words = len(said.split())

@@ -1,29 +1,20 @@
-"""Runs a causal model with transformers' own modules and our decoding over them."""
+"""Runs models with transformers' own modules: text with our decoding over them, labels, and vectors."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from itertools import takewhile
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
-from tokenizers.decoders import DecodeStream
-from torch import Tensor
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
 
-from agentos.engines.decoding import Draft, Grammar, Prior, decode, sampler
-from agentos.engines.kv import Segments, State, rotary_frequencies
-from agentos.engines.stops import Shown
-from agentos.engines.weights import Head, give_back, prepare
+from agentos.engines import adapters, encoders
+from agentos.engines.causal import Causal
+from agentos.engines.weights import give_back, prepare
 from agentos.errors import Failed, UserError
-from agentos.types import Completed, Generation, Message, ModelSpec, Predicted, Prompt
+from agentos.types import Completed, Generation, ModelSpec, Predicted
 
 
 class Backend:
@@ -31,6 +22,11 @@ class Backend:
 
     grammar = True
     progress = 0
+
+    def __init__(self) -> None:
+        """No model yet."""
+        self._causal: Causal | None = None
+        self._encoder: encoders.Encoder | None = None
 
     def load(self, spec: ModelSpec, tell: Callable[[int, int], None]) -> dict[str, Any]:
         """Loads the weights and gets ready to answer.
@@ -44,40 +40,39 @@ class Backend:
         if spec.device == "gpu" and not torch.cuda.is_available():
             raise Failed(f"this machine has no GPU that torch can use; load {spec.name!r} with --device cpu")
         gpu = spec.device != "cpu" and torch.cuda.is_available()
-        self._device = torch.device("cuda" if gpu else "cpu")
+        device = torch.device("cuda" if gpu else "cpu")
         try:
             config = AutoConfig.from_pretrained(spec.path)
-            causal = any("CausalLM" in name for name in config.architectures or [])
-            loader: Any = AutoModelForCausalLM if causal else AutoModel
-            self._model = loader.from_pretrained(spec.path, dtype=torch.bfloat16).eval()
-            self._tokenizer = AutoTokenizer.from_pretrained(spec.path)
         except (OSError, ValueError, KeyError) as error:
             raise Failed(f"{spec.name!r} cannot be loaded: {error}") from error
-        self._causal = causal
-        longest = int(getattr(config, "max_position_embeddings", spec.context))
-        self._context = min(spec.context, longest)
-        if not causal:
-            self._model.to(self._device)
-            return {"device": self._device.type, "dtype": "bfloat16", "context": self._context}
-        dtype = prepare(self._model, self._device)
+        writes = encoders.role(config, spec.path) == "causal"
+        if spec.adapter is not None and adapters.head(spec.adapter) is not None:
+            writes = False
+        with _ticking(self._tick):
+            if writes:
+                self._causal, dtype = self._load_causal(spec, device, tell)
+                context = self._causal.context
+            else:
+                self._encoder = encoders.load(spec, config, device, self._tick)
+                dtype, context = self._encoder.dtype, self._encoder.context
+        self.grammar = writes
+        taken = torch.cuda.memory_reserved(device) if gpu else 0
+        return {"device": device.type, "dtype": dtype, "context": context, "gpu_memory": taken}
+
+    def _load_causal(
+        self, spec: ModelSpec, device: torch.device, tell: Callable[[int, int], None]
+    ) -> tuple[Causal, str]:
+        loader: Any = AutoModelForCausalLM
+        try:
+            model = loader.from_pretrained(spec.path, dtype=torch.bfloat16).eval()
+            tokenizer: Any = AutoTokenizer.from_pretrained(spec.path)
+        except (OSError, ValueError, KeyError) as error:
+            raise Failed(f"{spec.name!r} cannot be loaded: {error}") from error
+        if spec.adapter is not None:
+            model = adapters.apply(model, spec.adapter)
+        dtype = prepare(model, device, tell)
         give_back()
-        self._head = Head(self._model.get_output_embeddings().weight.detach())
-        self._compute = self._model.model.norm.weight.dtype
-        self._segments = Segments(rotary_frequencies(self._model))
-        self._state = State(config, self._compute, self._device)
-        self._laid: tuple[Any, ...] = ()
-        self._read: list[int] = []
-        self._passes = 0
-        self._guide: Any = None
-        self._waiting: deque[tuple[str, str]] = deque()
-        self._kept = Path(str(spec.settings["kv_cache"])) if spec.settings.get("kv_cache") else None
-        self._identity = f"{spec.name}:{sum(f.stat().st_size for f in spec.path.glob('*.safetensors'))}:{dtype}"
-        self._tried: set[str] = set()
-        self._unsaved: set[str] = set()
-        ends = self._model.generation_config.eos_token_id
-        listed = ends if isinstance(ends, list) else [ends]
-        self._ends = frozenset(e for e in [*listed, self._tokenizer.eos_token_id] if e is not None)
-        return {"device": self._device.type, "dtype": dtype, "context": self._context}
+        return Causal(model, tokenizer, spec, dtype=dtype, device=device, tick=self._tick), dtype
 
     def generate(
         self, request: Generation, emit: Callable[[str], None], cancelled: Callable[[], bool]
@@ -87,216 +82,43 @@ class Backend:
         Raises:
             UserError: the model writes no text, or prompt and answer exceed the context.
         """
-        started = time.monotonic()
-        if not self._causal:
-            raise UserError("this model gives vectors and writes no text; name a causal model")
-        self._passes = 0
-        prompt = self._form(request.prompt)
-        if request.max_tokens == 0:
-            self._plan_ahead(prompt)
-            return Completed("stop", "")
-        pending, total = self._lay(prompt, request.max_tokens)
-        grammar = Grammar(self._guidance(), request.grammar) if request.grammar else None
-        stream, shown, tokens = DecodeStream(skip_special_tokens=True), Shown(request.stop, emit), 0
-        most = min(request.max_tokens, self._context - total)
-        reason: Any = "stop"
-        steps = decode(
-            self._forward, self._rewind, sampler(self._head, request.temperature, request.seed), pending,
-            grammar=grammar, draft=self._draft(request.draft), ends=self._ends, most=most,
-            prior=Prior(request.prior, self._piece) if request.prior else None,
-        )
-        for token in steps:
-            tokens += 1
-            if shown.add(stream.step(self._tokenizer.backend_tokenizer, token) or ""):
-                break
-            if cancelled():
-                reason = "cancelled"
-                break
-        else:
-            if tokens >= most and not (grammar and grammar.finished):
-                reason = "length"
-        spent = time.monotonic() - started
-        return Completed(reason, shown.finish(), total, total - len(pending), tokens, self._passes, spent)
+        if self._causal is None:
+            raise UserError("this model gives labels or vectors and writes no text; name a causal model")
+        return self._causal.generate(request, emit, cancelled)
 
     def predict(self, texts: Sequence[str]) -> Predicted:
-        """Refuses: it writes text."""
-        raise UserError("this model writes text and gives no labels or vectors; name a classifier or an embedder")
+        """Labels with probabilities, or vectors.
 
-    def idle(self) -> bool:
-        """Computes one waiting block's state; once all are, writes them to disk for the next start."""
-        if not getattr(self, "_causal", False):
-            return False
-        if self._waiting:
-            prefix, block = self._waiting.popleft()
-            with contextlib.suppress(UserError):  # too long: the request itself will say so
-                self._segment(prefix, block)
-            return True
-        if self._unsaved and self._kept is not None:
-            self._save(self._unsaved.pop())
-            return True
-        return False
+        Raises:
+            UserError: the model writes text, or there is nothing to read in a text.
+        """
+        if self._encoder is None:
+            raise UserError("this model writes text and gives no labels or vectors; name a classifier or an embedder")
+        return self._encoder.predict(texts)
 
-    def _form(self, prompt: Prompt | tuple[Message, ...]) -> Prompt:
-        """The prompt as raw text, in the model's own chat form."""
-        if not isinstance(prompt, Prompt):
-            return Prompt(prefix=self._template([{"role": turn.role, "content": turn.content} for turn in prompt]))
-        if not prompt.chat:
-            return prompt
-        marks = ["\x01system\x01", "\x01user\x01"]
-        roles = [{"role": "system", "content": marks[0]}, {"role": "user", "content": marks[1]}]
-        before, _, rest = self._template(roles).partition(marks[0])
-        between, _, after = rest.partition(marks[1])
-        return Prompt(before + prompt.prefix, prompt.blocks, between + prompt.tail + after)
+    def idle(self) -> Callable[[], None] | None:
+        """A causal model's background work."""
+        return None if self._causal is None else self._causal.idle()
 
-    def _template(self, turns: list[dict[str, str]]) -> str:
-        if not self._tokenizer.chat_template:
-            return "\n".join(turn["content"] for turn in turns)
-        return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-
-    def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
-
-    def _piece(self, token: int) -> str:
-        return str(self._tokenizer.decode([token]))
-
-    def _guidance(self) -> Any:
-        if self._guide is None:
-            import llguidance.hf
-
-            tokenizer: Any = self._tokenizer
-            self._guide = llguidance.hf.from_tokenizer(
-                tokenizer, n_vocab=self._head.size, eos_token=sorted(self._ends)
-            )
-        return self._guide
-
-    def _draft(self, texts: tuple[str, ...]) -> Draft:
-        sources = [self._encode(text) for text in texts if text]
-        seen = {token for source in sources for token in source}
-        plain = {token for token in seen if len(str(self._tokenizer.decode([token])).strip()) < 2}
-        return Draft(sources, frozenset(plain))
-
-    def _lay(self, prompt: Prompt, most: int) -> tuple[list[int], int]:
-        """Gets all of the prompt but its last tokens into the state; gives those, and the prompt's length."""
-        if prompt.blocks and prompt.tail and self._segments.movable:
-            key = (prompt.prefix, prompt.blocks)
-            if self._laid and self._laid[0] == key:
-                self._rewind(self._state.length - self._laid[1])
-            else:
-                self._segments.needed = frozenset(_key(prompt.prefix, block) for block in (None, *prompt.blocks))
-                for block in (None, *prompt.blocks):
-                    self._segment(prompt.prefix, block)
-                self._clear()
-                for block in (None, *prompt.blocks):
-                    name = _key(prompt.prefix, block)
-                    shift = 0 if block is None else self._state.length - self._prefix_length(prompt.prefix)
-                    self._state.append(self._segments.get(name, shift, self._compute))
-                self._laid = (key, self._state.length)
-            pending = self._encode(prompt.tail)
-        else:
-            pending = self._encode(prompt.text)
-            # what the state holds is what was read, token by token, unless blocks were laid in
-            held = self._read if len(self._read) == self._state.length and not self._laid else []
-            shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(held, pending[:-1], strict=False)))
-            self._laid = ()
-            self._rewind(self._state.length - shared)
-            pending = pending[shared:]
-        if not pending:
-            raise UserError("the prompt is empty; there is nothing to answer")
-        total = self._state.length + len(pending)
-        self._check(total)
-        return pending, total
-
-    def _check(self, tokens: int) -> None:
-        if tokens >= self._context:
-            raise UserError(
-                f"the prompt has {tokens} tokens and the context is {self._context}; "
-                "shorten it or raise the setting 'context'"
-            )
-
-    def _prefix_length(self, prefix: str) -> int:
-        return int(self._segments.items()[_key(prefix, None)].shape[3])
-
-    def _segment(self, prefix: str, block: str | None) -> None:
-        """Sees to it that a state is kept for a prefix, or for a block read after it."""
-        self._load_kept(prefix)
-        name = _key(prefix, block)
-        if name in self._segments:
-            return
-        if block is not None:
-            self._segment(prefix, None)
-        self._clear()
-        if block is not None:
-            self._state.append(self._segments.get(_key(prefix, None), 0, self._compute))
-        start = self._state.length
-        tokens = self._encode(prefix if block is None else block)
-        self._check(start + len(tokens))
-        if tokens:
-            self._forward(tokens, 1)
-        self._segments.put(name, self._state.slice(start, self._state.length))
-        self._unsaved.add(prefix)
-
-    def _plan_ahead(self, prompt: Prompt) -> None:
-        self._waiting.extend((prompt.prefix, block) for block in prompt.blocks if self._segments.movable)
-
-    def _file(self, prefix: str) -> Path | None:
-        digest = hashlib.sha256(f"{self._identity}\0{prefix}".encode()).hexdigest()[:24]
-        return None if self._kept is None else self._kept / f"{digest}.safetensors"
-
-    def _load_kept(self, prefix: str) -> None:
-        file = self._file(prefix)
-        if file is None or prefix in self._tried:
-            return
-        self._tried.add(prefix)
-        if file.is_file():
-            try:
-                with safe_open(str(file), "pt", device=str(self._device)) as kept:
-                    for name in kept.keys():  # noqa: SIM118
-                        self._segments.put(name, kept.get_tensor(name))
-            except Exception:  # a damaged file is only a lost saving: it is made again
-                file.unlink(missing_ok=True)
-
-    def _save(self, prefix: str) -> None:
-        file = self._file(prefix)
-        assert file is not None
-        mark = _key(prefix, None)[:16]
-        kept = {name: state.contiguous() for name, state in self._segments.items().items() if name.startswith(mark)}
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = file.with_suffix(".tmp")
-            save_file(kept, temporary)
-            temporary.replace(file)
-        except OSError:
-            self._kept = None  # a full disk: the next start computes them again
-
-    def _forward(self, tokens: list[int], wanted: int) -> Tensor:
-        self._passes += 1
-        count, start = len(tokens), self._state.length
-        ids = torch.tensor([tokens], device=self._device)
-        mask: Any = torch.ones(count, start + count, dtype=torch.bool, device=self._device).tril(start)[None, None]
-        kinds = getattr(self._model.config, "layer_types", None)
-        if kinds:  # a model that can tell kinds of layers apart takes a mask for each
-            mask = dict.fromkeys(kinds, mask if count > 1 else None)
-        output = self._model.model(
-            input_ids=ids,
-            position_ids=torch.arange(start, start + count, device=self._device)[None],
-            attention_mask=mask,
-            past_key_values=self._state.cache,
-            use_cache=True,
-        )
-        self._state.length += count
-        self._read.extend(tokens)
-        hidden: Tensor = output.last_hidden_state[0, -wanted:]
-        return hidden
-
-    def _rewind(self, count: int) -> None:
-        self._state.length -= count
-        del self._read[max(0, len(self._read) - count) :]
-
-    def _clear(self) -> None:
-        self._state.length, self._laid, self._read = 0, (), []
+    def _tick(self) -> None:
+        self.progress += 1
 
 
-def _key(prefix: str, block: str | None) -> str:
-    start = hashlib.sha256(prefix.encode()).hexdigest()[:16]
-    return f"{start}/" if block is None else f"{start}/{hashlib.sha256(block.encode()).hexdigest()}"
+@contextlib.contextmanager
+def _ticking(tick: Callable[[], None]) -> Iterator[None]:
+    """While it is open, every step that transformers would show in a bar of its own is told instead."""
+
+    def told(make: Callable[..., Any], args: tuple[Any, ...], rest: dict[str, Any]) -> Any:
+        return _each(args[0], tick) if args else make(**rest)
+
+    before = logging.set_tqdm_hook(told)
+    try:
+        yield
+    finally:
+        logging.set_tqdm_hook(before)
+
+
+def _each(items: Any, tick: Callable[[], None]) -> Iterator[Any]:
+    for item in items:
+        tick()
+        yield item

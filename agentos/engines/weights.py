@@ -54,8 +54,11 @@ class Head:
         return full if allowed is None else full[allowed]
 
 
-def prepare(model: Any, device: torch.device) -> str:
-    """Puts a bf16 causal model into the fastest exact form for the device and names that form."""
+def prepare(model: Any, device: torch.device, tell: Callable[[int, int], None] = lambda _done, _total: None) -> str:
+    """Puts a bf16 causal model into the fastest exact form for the device and names that form.
+
+    `tell` hears after each layer how many bytes of how many have that form.
+    """
     if device.type != "cpu":
         model.to(device)
         return str(model.dtype).removeprefix("torch.")
@@ -63,17 +66,21 @@ def prepare(model: Any, device: torch.device) -> str:
     form = fastest(layers[0].mlp.gate_proj.weight)
     if form == "bfloat16":
         return form
+    done, total = 0, sum(parameter.nbytes for parameter in model.parameters())
     for layer in layers:
+        done += sum(parameter.nbytes for parameter in layer.parameters())
         for holder in list(layer.modules()):
             for name, child in list(holder.named_children()):
                 if isinstance(child, nn.Linear):
                     setattr(holder, name, PackedLinear(child) if form == "float16 packed" else child.float())
         layer.float()
+        tell(done, total)
     model.model.norm.float()
     model.model.rotary_emb.float()
     embedding = model.model.embed_tokens
     embedding.weight.data = embedding.weight.data.clone()  # a copy: the file the weights came from is let go
     embedding.register_forward_hook(lambda _module, _args, output: output.float())
+    tell(total, total)
     return form
 
 

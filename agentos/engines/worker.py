@@ -19,11 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, Protocol
 
 from agentos.engines import wire
-from agentos.engines.footprint import EXHAUSTED, exhausted, held, restrict
+from agentos.engines.footprint import EXHAUSTED, exhausted, fetched, held, restrict
 from agentos.errors import AgentosError, Failed, Retry, UserError
 from agentos.types import Completed, Generation, ModelSpec, Predicted
 from agentos.types.units import show_bytes
 
+_BACKGROUND = ""
 Tell = Callable[[int, int], None]
 """Told how many bytes of how many are loaded."""
 
@@ -53,8 +54,8 @@ class Backend(Protocol):
         """Labels with probabilities, or vectors; `UserError` from a model that writes text."""
         ...
 
-    def idle(self) -> bool:
-        """Does a little background work while nothing is asked; False when there is none."""
+    def idle(self) -> Callable[[], None] | None:
+        """A little background work, to be done while nothing is asked; None when there is none."""
         ...
 
 
@@ -66,11 +67,11 @@ class Worker:
         self._name, self._source, self._sink = name, source, sink
         self._backend: Backend | None = None
         self._inbox: queue.SimpleQueue[wire.Line] = queue.SimpleQueue()
+        self._owed: set[str] = set()
         self._cancelled: set[str] = set()
         self._limit: int | None = None
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
-        self._working = 0
         self._done = 0
 
     def run(self) -> None:
@@ -86,36 +87,36 @@ class Worker:
             if line["op"] == "ping":  # nothing else was under way: this loop itself says that it turns
                 self._pulse(line["id"], busy=False)
                 continue
-            self._work(1)
             if self._pool is None:
                 self._serve(line)
             else:
                 self._pool.submit(self._serve, line)
 
     def _serve(self, line: wire.Line) -> None:
+        ident, ended = line["id"], False
         try:
-            self._send({"id": line["id"], **self._answer(line)})
+            answer = self._answer(line)
         except Exception as error:
-            self._send({"id": line["id"], **self._fault(error)})
-            if exhausted(error):
-                os._exit(EXHAUSTED)
-        finally:
-            self._work(-1)
-            self._cancelled.discard(line["id"])
-
-    def _work(self, more: int) -> None:
-        with self._lock:
-            self._working += more
+            answer, ended = self._fault(error), exhausted(error)
+        self._owed.discard(ident)  # before it is sent: who has the answer finds the engine idle
+        self._cancelled.discard(ident)
+        self._send({"id": ident, **answer})
+        if ended:
+            os._exit(EXHAUSTED)
 
     def _read(self) -> None:
         try:
             for raw in self._source:
                 line = wire.decode(raw)
+                ident = line["id"]
                 if line["op"] == "cancel":
-                    self._cancelled.add(line["id"])
-                elif line["op"] == "ping" and (self._working or not self._inbox.empty()):
-                    self._pulse(line["id"], busy=True)
+                    if ident in self._owed:
+                        self._cancelled.add(ident)
+                elif line["op"] == "ping" and self._owed:
+                    self._pulse(ident, busy=True)
                 else:
+                    if line["op"] != "ping":
+                        self._owed.add(ident)
                     self._inbox.put(line)
         finally:
             os._exit(0)
@@ -128,7 +129,7 @@ class Worker:
     def _pulse(self, ident: str, *, busy: bool) -> None:
         # while the engine's library is imported, every module that comes is progress
         made = len(sys.modules) if self._backend is None else 1_000_000 + self._backend.progress
-        self._send({"id": ident, "progress": made + self._done, "busy": busy})
+        self._send({"id": ident, "progress": made + self._done + fetched(), "busy": busy})
 
     def _answer(self, line: wire.Line) -> wire.Line:
         ident, op = line["id"], line["op"]
@@ -158,13 +159,15 @@ class Worker:
         backend: Backend = module.Backend()
         self._backend = backend
         self._limit = spec.limit
-        restrict(spec.limit)
+        files = spec.path.glob("*.safetensors") if spec.path is not None else ()
+        restrict(spec.limit, mapped=sum(file.stat().st_size for file in files))
 
         def tell(done: int, total: int) -> None:
             self._done += 1
             self._send({"id": line["id"], "done": done, "total": total})
 
         loaded = backend.load(spec, tell)
+        restrict(spec.limit)
         if (many := getattr(backend, "concurrent", 1)) > 1:
             self._pool = ThreadPoolExecutor(many)
         return {"gpu_memory": 0, **loaded, "memory": held(os.getpid()), "grammar": backend.grammar}
@@ -173,14 +176,18 @@ class Worker:
         """Background work; what goes wrong in it is logged and costs no request."""
         if self._backend is None:
             return False
-        self._work(1)  # a pulse sees it go forward, as a request
         try:
-            return self._backend.idle()
+            work = self._backend.idle()
+            if work is None:
+                return False
+            self._owed.add(_BACKGROUND)  # a pulse sees it go forward, as a request
+            work()
+            return True
         except Exception:
             traceback.print_exc()
             return False
         finally:
-            self._work(-1)
+            self._owed.discard(_BACKGROUND)
 
     def _fault(self, error: Exception) -> wire.Line:
         """What is said of an error; one that is a bug goes to the log in full."""

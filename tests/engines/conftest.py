@@ -19,8 +19,9 @@ class Asked:
     def __init__(self, path: Path, context: int = 4096, **settings: Any) -> None:
         from agentos.engines.transformers import Backend
 
-        self.backend = Backend()
-        self.loaded = self.backend.load(ModelSpec("tiny", path, "cpu", context, settings))
+        whole = Backend()
+        self.loaded = whole.load(ModelSpec("tiny", path, "cpu", context, settings), lambda _done, _total: None)
+        self.backend: Any = whole._causal
         self._number = 0
 
     def __call__(self, prompt: Any, max_tokens: int = 12, **rest: Any) -> Completed:
@@ -30,8 +31,8 @@ class Asked:
 
     def rest(self) -> None:
         """Lets it do its background work."""
-        while self.backend.idle():
-            pass
+        while (work := self.backend.idle()) is not None:
+            work()
 
 
 @pytest.fixture

@@ -123,7 +123,8 @@ def test_states_of_other_weights_are_not_used(load, tmp_path, tiny_models):
     made.rest()
     for path in tiny_models.values():
         backend = Backend()
-        backend.load(ModelSpec("another", path, "cpu", settings={"kv_cache": str(tmp_path)}))
+        spec = ModelSpec("another", path, "cpu", settings={"kv_cache": str(tmp_path)})
+        backend.load(spec, lambda _done, _total: None)
         end = backend.generate(Generation("r", Prompt(PREFIX, BLOCKS, TAIL), 1), lambda _: None, lambda: False)
         assert end.passes == 5
 

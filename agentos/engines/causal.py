@@ -1,0 +1,287 @@
+"""One causal model: prompts laid from kept states, answers decoded token by token."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from tokenizers.decoders import DecodeStream
+from torch import Tensor
+
+from agentos.engines.decoding import Draft, Grammar, Prior, decode, sampler
+from agentos.engines.kv import Segments, State, rotary_frequencies
+from agentos.engines.stops import Shown
+from agentos.engines.weights import Head
+from agentos.errors import UserError
+from agentos.types import Completed, Generation, Message, ModelSpec, Prompt
+
+
+class Causal:
+    """A model in this process that writes text."""
+
+    def __init__(
+        self, model: Any, tokenizer: Any, spec: ModelSpec, *, dtype: str, device: torch.device, tick: Callable[[], None]
+    ) -> None:
+        """A model whose weights are in their last form, which `dtype` names.
+
+        Args:
+            model: The model.
+            tokenizer: Its own.
+            spec: What was asked for.
+            dtype: The weights' form; kept states of another one are not used.
+            device: Where it lies.
+            tick: Called after every layer: the sign that a long pass goes forward.
+        """
+        self._model, self._tokenizer, self._device = model, tokenizer, device
+        self.context = min(spec.context, int(getattr(model.config, "max_position_embeddings", spec.context)))
+        """Longest prompt and answer together, in tokens."""
+        for layer in model.model.layers:
+            layer.register_forward_hook(lambda *_: tick())
+        self._head = Head(model.get_output_embeddings().weight.detach())
+        self._compute = model.model.norm.weight.dtype
+        self._segments = Segments(rotary_frequencies(model))
+        self._state = State(model.config, self._compute, device)
+        self._laid: tuple[Any, ...] = ()
+        self._read: list[int] = []
+        self._passes = 0
+        self._guide: Any = None
+        self._waiting: deque[tuple[str, str]] = deque()
+        self._kept = Path(str(spec.settings["kv_cache"])) if spec.settings.get("kv_cache") else None
+        self._identity = f"{spec.name}:{_identity(spec)}:{dtype}"
+        self._tried: set[str] = set()
+        self._unsaved: set[str] = set()
+        ends = model.generation_config.eos_token_id
+        listed = ends if isinstance(ends, list) else [ends]
+        self._ends = frozenset(e for e in [*listed, tokenizer.eos_token_id] if e is not None)
+
+    def generate(
+        self, request: Generation, emit: Callable[[str], None], cancelled: Callable[[], bool]
+    ) -> Completed:
+        """Answers one request.
+
+        Raises:
+            UserError: prompt and answer exceed the context.
+        """
+        started = time.monotonic()
+        self._passes = 0
+        prompt = self._form(request.prompt)
+        if request.max_tokens == 0:
+            self._plan_ahead(prompt)
+            return Completed("stop", "")
+        pending, total = self._lay(prompt, request.max_tokens)
+        grammar = Grammar(self._guidance(), request.grammar) if request.grammar else None
+        stream, shown, tokens = DecodeStream(skip_special_tokens=True), Shown(request.stop, emit), 0
+        most = min(request.max_tokens, self.context - total)
+        reason: Any = "stop"
+        steps = decode(
+            self._forward, self._rewind, sampler(self._head, request.temperature, request.seed), pending,
+            grammar=grammar, draft=self._draft(request.draft), ends=self._ends, most=most,
+            prior=Prior(request.prior, self._piece) if request.prior else None,
+        )
+        for token in steps:
+            tokens += 1
+            if shown.add(stream.step(self._tokenizer.backend_tokenizer, token) or ""):
+                break
+            if cancelled():
+                reason = "cancelled"
+                break
+        else:
+            if tokens >= most and not (grammar and grammar.finished):
+                reason = "length"
+        spent = time.monotonic() - started
+        return Completed(reason, shown.finish(), total, total - len(pending), tokens, self._passes, spent)
+
+    def idle(self) -> Callable[[], None] | None:
+        """Computes one waiting block's state; once all are, writes them to disk for the next start."""
+        if self._waiting:
+            return partial(self._ahead, *self._waiting.popleft())
+        if self._unsaved and self._kept is not None:
+            return partial(self._save, self._unsaved.pop())
+        return None
+
+    def _ahead(self, prefix: str, block: str) -> None:
+        with contextlib.suppress(UserError):  # too long: the request itself will say so
+            self._segment(prefix, block)
+
+    def _form(self, prompt: Prompt | tuple[Message, ...]) -> Prompt:
+        """The prompt as raw text, in the model's own chat form."""
+        if not isinstance(prompt, Prompt):
+            return Prompt(prefix=self._template([{"role": turn.role, "content": turn.content} for turn in prompt]))
+        if not prompt.chat:
+            return prompt
+        marks = ["\x01system\x01", "\x01user\x01"]
+        roles = [{"role": "system", "content": marks[0]}, {"role": "user", "content": marks[1]}]
+        before, _, rest = self._template(roles).partition(marks[0])
+        between, _, after = rest.partition(marks[1])
+        return Prompt(before + prompt.prefix, prompt.blocks, between + prompt.tail + after)
+
+    def _template(self, turns: list[dict[str, str]]) -> str:
+        if not self._tokenizer.chat_template:
+            return "\n".join(turn["content"] for turn in turns)
+        return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def _piece(self, token: int) -> str:
+        return str(self._tokenizer.decode([token]))
+
+    def _guidance(self) -> Any:
+        if self._guide is None:
+            import llguidance.hf
+
+            tokenizer: Any = self._tokenizer
+            self._guide = llguidance.hf.from_tokenizer(
+                tokenizer, n_vocab=self._head.size, eos_token=sorted(self._ends)
+            )
+        return self._guide
+
+    def _draft(self, texts: tuple[str, ...]) -> Draft:
+        sources = [self._encode(text) for text in texts if text]
+        seen = {token for source in sources for token in source}
+        plain = {token for token in seen if len(str(self._tokenizer.decode([token])).strip()) < 2}
+        return Draft(sources, frozenset(plain))
+
+    def _lay(self, prompt: Prompt, most: int) -> tuple[list[int], int]:
+        """Gets all of the prompt but its last tokens into the state; gives those, and the prompt's length."""
+        if prompt.blocks and prompt.tail and self._segments.movable:
+            key = (prompt.prefix, prompt.blocks)
+            if self._laid and self._laid[0] == key:
+                self._rewind(self._state.length - self._laid[1])
+            else:
+                self._segments.needed = frozenset(_key(prompt.prefix, block) for block in (None, *prompt.blocks))
+                for block in (None, *prompt.blocks):
+                    self._segment(prompt.prefix, block)
+                self._clear()
+                for block in (None, *prompt.blocks):
+                    name = _key(prompt.prefix, block)
+                    shift = 0 if block is None else self._state.length - self._prefix_length(prompt.prefix)
+                    self._state.append(self._segments.get(name, shift, self._compute))
+                self._laid = (key, self._state.length)
+            pending = self._encode(prompt.tail)
+        else:
+            pending = self._encode(prompt.text)
+            # what the state holds is what was read, token by token, unless blocks were laid in
+            held = self._read if len(self._read) == self._state.length and not self._laid else []
+            shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(held, pending[:-1], strict=False)))
+            self._laid = ()
+            self._rewind(self._state.length - shared)
+            pending = pending[shared:]
+        if not pending:
+            raise UserError("the prompt is empty; there is nothing to answer")
+        total = self._state.length + len(pending)
+        self._check(total)
+        return pending, total
+
+    def _check(self, tokens: int) -> None:
+        if tokens >= self.context:
+            raise UserError(
+                f"the prompt has {tokens} tokens and the context is {self.context}; "
+                "shorten it or raise the setting 'context'"
+            )
+
+    def _prefix_length(self, prefix: str) -> int:
+        return int(self._segments.items()[_key(prefix, None)].shape[3])
+
+    def _segment(self, prefix: str, block: str | None) -> None:
+        """Sees to it that a state is kept for a prefix, or for a block read after it."""
+        self._load_kept(prefix)
+        name = _key(prefix, block)
+        if name in self._segments:
+            return
+        if block is not None:
+            self._segment(prefix, None)
+        self._clear()
+        if block is not None:
+            self._state.append(self._segments.get(_key(prefix, None), 0, self._compute))
+        start = self._state.length
+        tokens = self._encode(prefix if block is None else block)
+        self._check(start + len(tokens))
+        if tokens:
+            self._forward(tokens, 1)
+        self._segments.put(name, self._state.slice(start, self._state.length))
+        self._unsaved.add(prefix)
+
+    def _plan_ahead(self, prompt: Prompt) -> None:
+        self._waiting.extend((prompt.prefix, block) for block in prompt.blocks if self._segments.movable)
+
+    def _file(self, prefix: str) -> Path | None:
+        digest = hashlib.sha256(f"{self._identity}\0{prefix}".encode()).hexdigest()[:24]
+        return None if self._kept is None else self._kept / f"{digest}.safetensors"
+
+    def _load_kept(self, prefix: str) -> None:
+        file = self._file(prefix)
+        if file is None or prefix in self._tried:
+            return
+        self._tried.add(prefix)
+        if file.is_file():
+            try:
+                with safe_open(str(file), "pt", device=str(self._device)) as kept:
+                    for name in kept.keys():  # noqa: SIM118
+                        self._segments.put(name, kept.get_tensor(name))
+            except Exception:  # a damaged file is only a lost saving: it is made again
+                file.unlink(missing_ok=True)
+
+    def _save(self, prefix: str) -> None:
+        file = self._file(prefix)
+        assert file is not None
+        mark = _key(prefix, None)[:16]
+        kept = {name: state.contiguous() for name, state in self._segments.items().items() if name.startswith(mark)}
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = file.with_suffix(".tmp")
+            save_file(kept, temporary)
+            temporary.replace(file)
+        except OSError:
+            self._kept = None  # a full disk: the next start computes them again
+
+    def _forward(self, tokens: list[int], wanted: int) -> Tensor:
+        self._passes += 1
+        count, start = len(tokens), self._state.length
+        ids = torch.tensor([tokens], device=self._device)
+        mask: Any = torch.ones(count, start + count, dtype=torch.bool, device=self._device).tril(start)[None, None]
+        kinds = getattr(self._model.config, "layer_types", None)
+        if kinds:  # a model that can tell kinds of layers apart takes a mask for each
+            mask = dict.fromkeys(kinds, mask if count > 1 else None)
+        output = self._model.model(
+            input_ids=ids,
+            position_ids=torch.arange(start, start + count, device=self._device)[None],
+            attention_mask=mask,
+            past_key_values=self._state.cache,
+            use_cache=True,
+        )
+        self._state.length += count
+        self._read.extend(tokens)
+        hidden: Tensor = output.last_hidden_state[0, -wanted:]
+        return hidden
+
+    def _rewind(self, count: int) -> None:
+        self._state.length -= count
+        del self._read[max(0, len(self._read) - count) :]
+
+    def _clear(self) -> None:
+        self._state.length, self._laid, self._read = 0, (), []
+
+
+def _key(prefix: str, block: str | None) -> str:
+    start = hashlib.sha256(prefix.encode()).hexdigest()[:16]
+    return f"{start}/" if block is None else f"{start}/{hashlib.sha256(block.encode()).hexdigest()}"
+
+
+def _identity(spec: ModelSpec) -> str:
+    """Tells the weights apart by which states were computed: the files' sizes, and what an adapter made of them."""
+    assert spec.path is not None
+    size = sum(file.stat().st_size for file in spec.path.glob("*.safetensors"))
+    adapter = sorted(spec.adapter.glob("*.safetensors")) if spec.adapter is not None else []
+    return ":".join([str(size), *(hashlib.sha256(file.read_bytes()).hexdigest() for file in adapter)])
