@@ -1,11 +1,12 @@
 """`agentos bench`: what this machine does, in one run, as ratios against named peers and measured limits.
 
-Its parts: `plans`, `client`, `policy` and `jobs` (bench_jobs.py).
+Its parts: `plans`, `client`, `policy`, and those that have a file of their own (bench_PART.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import platform
@@ -20,13 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from agentos.config import Settings, load
-from agentos.interfaces import bench_jobs
 from agentos.kernel.evaluation import load_suite
 from agentos.policy.monitor import Monitor
 from agentos.registry import Registry, installed
 from agentos.system import planning
 from agentos.types import Call, Caller
 
+OWN = ("jobs", "load", "residency", "eviction", "vllm")
+"""Parts with a file of their own."""
+PARTS = ("plans", "client", "policy", *OWN)
 PLANS = 60
 """Sentences planned, every so-manieth of the suite."""
 PLAIN = 12
@@ -38,13 +41,14 @@ def main(args: Namespace) -> int:
     settings = load()
     table = installed()
     figures: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": machine(), "versions": versions()}
-    parts = {args.only} if args.only else {"plans", "client", "policy", "jobs"}
+    parts = {args.only} if args.only else {*PARTS}
     if "client" in parts:
         figures["client_start_ms"] = _client_start()
     if "policy" in parts:
         figures["policy_us"] = _policy(table)
-    if "jobs" in parts:
-        figures["jobs"] = bench_jobs.measure()
+    for part, measure in _measures(settings, args.trace).items():
+        if part in parts:
+            figures[part] = measure()
     if "plans" in parts:
         figures["plans"] = asyncio.run(_plans(settings))
         figures["plain"] = _plain(settings, table, figures["plans"].pop("path"))
@@ -53,6 +57,18 @@ def main(args: Namespace) -> int:
     if args.json:
         Path(args.json).write_text(json.dumps(figures, ensure_ascii=False, indent=1) + "\n", "utf-8")
     return 0
+
+
+def _measures(settings: Settings, trace: str) -> dict[str, Callable[[], dict[str, Any]]]:
+    """What each part with a file of its own is measured by."""
+
+    def of(part: str, *given: Any) -> Callable[[], dict[str, Any]]:
+        return lambda: importlib.import_module(f"agentos.interfaces.bench_{part}").measure(*given)
+
+    return {
+        "jobs": of("jobs"), "load": of("load", settings), "residency": of("residency", settings),
+        "eviction": of("eviction", Path(trace) if trace else None), "vllm": of("vllm", settings),
+    }
 
 
 def machine() -> dict[str, Any]:
@@ -156,8 +172,9 @@ def _table(figures: dict[str, Any]) -> str:
         ]
     if policy := figures.get("policy_us"):
         rows += [("policy decision, median", f"{policy['median']} us", f"p99 {policy['p99']} us")]
-    if jobs := figures.get("jobs"):
-        rows += bench_jobs.rows(jobs)
+    for part in OWN:
+        if part in figures:
+            rows += importlib.import_module(f"agentos.interfaces.bench_{part}").rows(figures[part])
     wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
     head = f"{figures['date']}, {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
     return "\n".join([head, *(f"{a:{wide[0]}}  {b:>{wide[1]}}  {c}" for a, b, c in rows)])
