@@ -40,7 +40,7 @@ def test_what_is_in_no_table_is_said_and_fails(agentos: Agentos) -> None:
 
 
 def test_call_gives_the_fields_of_the_result(agentos: Agentos) -> None:
-    assert set(agentos.json("call", "models.list", "--state", "catalog", "--json")) == {"models"}
+    assert set(agentos.json("call", "models.list", "--state", "catalog", "--json")) == {"models", "budgets"}
 
 
 def test_call_takes_numbers_and_equals_signs(agentos: Agentos) -> None:
