@@ -8,6 +8,8 @@ from contextlib import aclosing
 from typing import cast
 
 from agentos.errors import Failed
+from agentos.models.choice import REMOTE
+from agentos.models.costs import Costs
 from agentos.models.meter import Meter
 from agentos.types import (
     Completed,
@@ -27,9 +29,9 @@ BATCH = 64
 
 
 async def generate(
-    engine: Engine, name: str, prompt: str, max_tokens: int, *, ctx: Context, meter: Meter
-) -> tuple[Text, Completed]:
-    """A model's answer to a message, streamed through `ctx.text`, and what it took.
+    engine: Engine, name: str, prompt: str, max_tokens: int, *, ctx: Context, meter: Meter, costs: Costs
+) -> Text:
+    """A model's answer to a message, streamed through `ctx.text`; what a remote one cost is noted.
 
     Raises:
         UserError: the prompt is longer than the context.
@@ -46,11 +48,15 @@ async def generate(
                 await say(item.text)
                 continue
             meter.done(item.tokens - pieces, item.cost)
-            return Text(item.text, item.served_by or name, item.tokens, item.seconds, item.cost), item
+            if name.startswith(REMOTE):
+                costs.record(ctx.caller.user, name, item)
+            return Text(item.text, item.served_by or name, item.tokens, item.seconds, item.cost)
     raise Failed(f"the {engine.name} engine ended its answer without saying so")
 
 
-async def predict(engine: Engine, name: str, texts: Sequence[str], ctx: Context, meter: Meter) -> Predictions:
+async def predict(
+    engine: Engine, name: str, texts: Sequence[str], *, ctx: Context, meter: Meter, costs: Costs
+) -> Predictions:
     """A label and scores, or a vector, for each text.
 
     Raises:
@@ -58,14 +64,17 @@ async def predict(engine: Engine, name: str, texts: Sequence[str], ctx: Context,
         Failed: the engine ended in the middle of it.
     """
     found: list[Prediction] = []
-    tokens, took = 0, 0.0
+    tokens, took, paid = 0, 0.0, 0.0
     for start in range(0, len(texts), BATCH):
         if len(texts) > BATCH:
             await ctx.progress(f"asking {name}", start, len(texts), "texts")
         part = await engine.predict(texts[start : start + BATCH])
+        if name.startswith(REMOTE):
+            costs.record(ctx.caller.user, name, part)
+            paid += part.cost or 0.0
         found += _read(part)
         tokens, took = tokens + part.tokens, took + part.seconds
-    meter.done(0)
+    meter.done(0, paid)
     return Predictions(name, found, tokens, took)
 
 
@@ -75,3 +84,8 @@ def _read(part: Predicted) -> list[Prediction]:
     rows = [dict(zip(part.labels, row, strict=True)) for row in part.rows]
     best = [max(row, key=row.__getitem__) for row in rows]
     return [Prediction(label, row[label], row) for label, row in zip(best, rows, strict=True)]
+
+
+def died(name: str, alive: bool, error: Failed) -> Failed:
+    """The error of an engine, which says that it died where it is not `alive`."""
+    return error if alive else Failed(f"{name!r} died while it answered ({error}). Ask again: it is loaded afresh.")

@@ -10,7 +10,7 @@ from agentos.errors import Failed, UserError
 from agentos.types import Json
 
 REMOTE = "litellm:"
-"""Begins the name of a model that another machine serves: `litellm:PROVIDER/MODEL`."""
+"""Begins the name of a model that another machine serves: `litellm:PROVIDER/MODEL`, or a name in remotes.yaml."""
 
 
 CROWD = 4

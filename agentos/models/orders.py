@@ -15,6 +15,7 @@ from agentos.models.budget import HOST, Need
 from agentos.models.choice import Facts, choose, engine_settings
 from agentos.models.meter import Meters
 from agentos.models.remembered import Key, Remembered
+from agentos.models.remotes import Remotes
 from agentos.models.residency import Order
 from agentos.models.shelf import Shelf, Stored
 from agentos.types import Engine, Json, ModelSpec
@@ -29,6 +30,7 @@ class Orders:
     ) -> None:
         """Orders of one service; `kinds` of memory, `keys` of providers, whether `vllm` is installed."""
         self._settings = settings
+        self.remotes = Remotes(settings.home / "remotes.yaml")
         self._shelf = shelf
         self._engine_for = engine_for
         self._remembered = remembered
@@ -44,13 +46,13 @@ class Orders:
         """The order, and why that engine.
 
         Raises:
-            UserError: that engine cannot run the model, or no replicas of it.
+            UserError: that engine cannot run the model, or no replicas of it; remotes.yaml is wrong.
             Failed: that engine is not installed.
         """
         chosen, reason = choose(name, engine, self._facts(name, stored))
         told = engine_settings(self._settings, chosen)
         if chosen == "litellm":
-            told["keys"] = dict(self._keys())
+            told |= {**self.remotes.settings(name), "keys": dict(self._keys())}
         if replicas > 1:
             if chosen != "vllm":
                 raise UserError(f"only vllm runs replicas; {name!r} would be loaded with {chosen}. Nothing was loaded.")

@@ -13,6 +13,7 @@ from agentos.models.beside import Quantizer, TrashBin, silent
 from agentos.models.budget import Budget, gpus
 from agentos.models.catalog import Entry, catalog, resolve
 from agentos.models.choice import REMOTE
+from agentos.models.costs import Costs
 from agentos.models.joined import Joined
 from agentos.models.memory import available
 from agentos.models.meter import Meters
@@ -78,7 +79,7 @@ class ModelService:
         self._pulls: Joined[Pulled] = Joined()
         self._watchers: dict[str, list[Progress]] = {}
         self._quantizer = quantizer
-        self._meters = Meters(clock)
+        self._meters, self._costs = Meters(clock), Costs(store)
         self.residency = Residency(clock, budget, remembered=remembered, meters=self._meters)
         parts = (settings, self._shelf, engine_for, remembered, self._meters)
         self._orders = Orders(*parts, kinds=budget.kinds, keys=keys, vllm=vllm)
@@ -103,7 +104,7 @@ class ModelService:
     def listing(self, state: str = "all") -> ModelList:
         """Models, loaded ones first. `stored` are all on disk and `catalog` all that it names, in memory or not."""
         stored = {item.name: item for item in self._shelf.all()}
-        return views.listing(state, self.residency, stored, self.supervisor.down)
+        return views.listing(state, self.residency, stored, self.supervisor.down, self._orders.remotes.names())
 
     def card(self, model: str) -> ModelCard:
         """All that is known of one model.
@@ -118,6 +119,7 @@ class ModelService:
         return views.card(name, held, stored, self.residency.now(), need)
 
     def _resolve(self, model: str) -> str:
+        model = self._orders.remotes.full(model)
         if model.startswith(REMOTE) or model in self.residency.all():
             return model
         return resolve(model, [*(item.name for item in self._shelf.all()), *self.residency.all()])
@@ -219,8 +221,8 @@ class ModelService:
         keep = _keep(keep_alive)
         self.start()
         name = f"{REMOTE}{model.removeprefix(REMOTE)}" if engine == "litellm" else model
+        name = name if engine == "scripted" else self._resolve(name)
         remote = engine == "scripted" or name.startswith(REMOTE)
-        name = name if remote else self._resolve(name)
         here = self.residency.get(name)
         if here is not None and engine not in {"auto", here.loaded.engine, here.order.engine}:
             raise UserError(f"{name!r} is loaded with {here.loaded.engine} already; unload it first")
@@ -285,9 +287,10 @@ class ModelService:
         async with self.residency.using(name, lambda: self._bring(name, ctx)) as held:
             try:
                 meter = self._meters.of(name)
-                return (await answers.generate(held.engine, name, prompt, max_tokens, ctx=ctx, meter=meter))[0]
+                asked = (held.engine, name, prompt, max_tokens)
+                return await answers.generate(*asked, ctx=ctx, meter=meter, costs=self._costs)
             except Failed as error:
-                raise _died(name, held, error) from error
+                raise answers.died(name, held.alive, error) from error
 
     async def predict(self, model: str, texts: Sequence[str], ctx: Context) -> Predictions:
         """Labels and scores from a classifier, vectors from an embedder; loads the model where need be.
@@ -299,9 +302,10 @@ class ModelService:
         name = self._resolve(model)
         async with self.residency.using(name, lambda: self._bring(name, ctx)) as held:
             try:
-                return await answers.predict(held.engine, name, texts, ctx, self._meters.of(name))
+                meter = self._meters.of(name)
+                return await answers.predict(held.engine, name, texts, ctx=ctx, meter=meter, costs=self._costs)
             except Failed as error:
-                raise _died(name, held, error) from error
+                raise answers.died(name, held.alive, error) from error
 
     async def _bring(self, name: str, ctx: Context) -> Resident:
         return (await self._load(name, "auto", "auto", KEEP_ALIVE, ctx.progress))[0]
@@ -342,9 +346,3 @@ def _keep(text: str) -> tuple[float | None, str]:
         return seconds(text), text
     except ValueError as fault:
         raise UserError(f"keep_alive: {fault}") from None
-
-
-def _died(name: str, held: Resident, error: Failed) -> Failed:
-    if held.alive:
-        return error
-    return Failed(f"{name!r} died while it answered ({error}). Ask again: it is loaded afresh.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from agentos.errors import UserError
 from agentos.models.budget import HOST, Need
 from agentos.models.catalog import catalog
+from agentos.models.choice import REMOTE
 from agentos.models.residency import Residency, Resident
 from agentos.models.shelf import Stored
 from agentos.models.supervision import Down
@@ -15,7 +16,8 @@ from agentos.types import Json, Live, ModelCard, ModelList, ModelRow
 
 
 def listing(
-    state: str, residency: Residency, stored: Mapping[str, Stored], down: Mapping[str, Down]
+    state: str, residency: Residency, stored: Mapping[str, Stored], down: Mapping[str, Down],
+    remote: Sequence[str] = (),
 ) -> ModelList:
     """Models, loaded ones first. `stored` are all on disk and `catalog` all that it names, in memory or not.
 
@@ -25,9 +27,10 @@ def listing(
     loaded = residency.all()
     coming = dict.fromkeys([*residency.starting, *residency.admission.waiting, *down])
     there = dict.fromkeys([*loaded, *coming])
-    names = dict.fromkeys([*there, *stored, *catalog()])
+    named = dict.fromkeys([*catalog(), *remote])
+    names = dict.fromkeys([*there, *stored, *named])
     chosen: dict[str, Mapping[str, object]] = {
-        "all": names, "loaded": there, "stored": stored, "catalog": catalog(),
+        "all": names, "loaded": there, "stored": stored, "catalog": named,
     }
     if state not in chosen:
         raise UserError(f"{state!r} is no state of a model; there are: {', '.join(chosen)}")
@@ -73,7 +76,8 @@ def _row(name: str, held: Resident | None, stored: Stored | None) -> ModelRow:
         return ModelRow(name, "loaded", parameters, held.loaded.memory, licence, held.loaded.engine, held.kernel)
     if stored is not None:
         return ModelRow(name, "stored", parameters, stored.size, licence)
-    return ModelRow(name, "catalog", parameters, entry.size if entry else 0, licence)
+    far = "litellm" if name.startswith(REMOTE) else ""
+    return ModelRow(name, "catalog", parameters, entry.size if entry else 0, licence, far)
 
 
 def card(name: str, held: Resident | None, stored: Stored | None, now: float, need: Need | None) -> ModelCard:
