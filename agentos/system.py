@@ -262,6 +262,7 @@ class System:
             engine = maker(settings)(kind)
             spec = ModelSpec(name.removeprefix("litellm:"), context=settings.context, settings={
                 "script": settings.kernel_script, "api_base": settings.api_base, "timeout": settings.remote_timeout,
+                "keys": {**self._provider_keys()},
             })
             self._kernel.model = await engine.load(spec)
         else:

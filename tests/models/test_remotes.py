@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from agentos.config import Settings
+from agentos.engines.make import maker
 from agentos.errors import UserError
+from agentos.models.costs import Costs
 from agentos.models.remotes import Remotes, parse
+from agentos.models.service import ModelService
+from agentos.policy.trash import TrashCan
+from agentos.store import Store
+from agentos.types import Caller
+from tests.engines.providers import serving
 
 GOOD = """
 model_list:
@@ -71,3 +80,45 @@ def test_the_file_is_read_again_when_it_changes_and_a_wrong_one_harms_no_other_m
     assert remotes.settings("litellm:openai/other") == {}
     with pytest.raises(UserError, match="nonsense"):
         remotes.settings("litellm:fast")
+
+
+async def test_a_named_model_is_listed_loaded_answers_by_its_key_and_its_cost_is_noted(tmp_path, monkeypatch):
+    for name in ("OPENAI_API_KEY", "COVERAGE_PROCESS_START"):
+        monkeypatch.delenv(name, raising=False)
+    store = Store(tmp_path / "agentos.db")
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache")
+    models = ModelService(
+        settings, store, maker(settings), TrashCan(store, settings), keys=lambda: {"OURS_API_KEY": "sk-ours"}
+    )
+    with serving() as provider:
+        address = json.dumps(provider.base)
+        (tmp_path / "remotes.yaml").write_text(
+            "model_list: [{model_name: fast, litellm_params: {model: openai/gpt-4o-mini, "
+            f"api_base: {address}, api_key: os.environ/OURS_API_KEY}}}}]", "utf-8",
+        )
+        rows = {row.model: (row.state, row.engine) for row in models.listing("catalog").models}
+        assert rows["litellm:fast"] == ("catalog", "litellm") and models.canonical("fast") == "litellm:fast"
+        try:
+            assert (await models.load("fast")).model == "litellm:fast"
+            text = await models.generate("fast", "hello", 20, Asking())  # type: ignore[arg-type]
+            live = models.listing("loaded").models[0].live
+        finally:
+            await models.close()
+    spent = Costs(store).total(user="ann")
+    store.close()
+    assert (text.text, text.model) == ("one two three", "litellm:fast")
+    assert [asked.key for asked in provider.asked] == ["sk-ours"]
+    assert text.cost == spent.cost == live.cost == pytest.approx(7 * 1.5e-7 + 3 * 6e-7)
+    assert (spent.calls, spent.prompt_tokens, spent.tokens) == (1, 7, 3)
+
+
+class Asking:
+    """What a call is given, as far as these calls reach."""
+
+    caller = Caller("ann", "user")
+
+    async def text(self, delta: str) -> None:
+        pass
+
+    async def progress(self, *_: object) -> None:
+        pass
