@@ -44,10 +44,10 @@ def apply(model: Any, folder: Path) -> Any:
             config = peft.PeftConfig.from_pretrained(str(folder))
             config.inference_mode = True
             wrapped: Any = peft.PeftModel(model, config, low_cpu_mem_usage=True)
+            _widen(wrapped)
             weights = peft.load_peft_weights(str(folder), device="cpu")
             told = peft.set_peft_model_state_dict(wrapped, weights, low_cpu_mem_usage=True)
-            _check(wrapped, told, folder)
-            _widen(wrapped)
+            _check(wrapped, told)
             merged = wrapped.merge_and_unload()
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise Failed(
@@ -81,7 +81,7 @@ def head(folder: Path) -> tuple[str, ...] | None:
     return tuple(str(named.get(str(at), f"LABEL_{at}")) for at in range(heads[0][0]))
 
 
-def _check(wrapped: Any, told: Any, folder: Path) -> None:
+def _check(wrapped: Any, told: Any) -> None:
     """Every weight of the adapter has a place in the base, and every place that it prepared has its weight."""
     empty = sorted(name for name, value in wrapped.named_parameters() if value.is_meta)
     own = (".lora_", "modules_to_save.")
@@ -93,12 +93,12 @@ def _check(wrapped: Any, told: Any, folder: Path) -> None:
 
 
 def _widen(wrapped: Any) -> None:
-    """Puts the layers that it changes into fp32."""
+    """Puts the layers that it changes into fp32, before its own weights are there: they take the layer's type."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    for module in wrapped.modules():
-        if isinstance(module, BaseTunerLayer):
-            module.float()
+    layers: list[Any] = [module for module in wrapped.modules() if isinstance(module, BaseTunerLayer)]
+    for layer in layers:
+        layer.float()
 
 
 def _untie(model: Any, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
-from agentos.engines import pooling
+from agentos.engines import adapters, pooling
 from agentos.engines.weights import fastest
 from agentos.errors import Failed, UserError
 from agentos.types import ModelSpec, Predicted
@@ -203,8 +202,6 @@ def load(
         Failed: it cannot be loaded, or lacks weights that its answers depend on.
     """
     assert spec.path is not None
-    from agentos.engines import adapters
-
     head = adapters.head(spec.adapter) if spec.adapter is not None else None
     classes = head is not None or role(config, spec.path) == "classification"
     pool = None if classes else pooling.read(spec.path)
@@ -213,26 +210,27 @@ def load(
     if head is not None:
         config.id2label, config.label2id = dict(enumerate(head)), {label: at for at, label in enumerate(head)}
     loader: Any = AutoModelForSequenceClassification if classes else AutoModel
-    with contextlib.ExitStack() as stack:
-        stack.callback(torch.set_grad_enabled, torch.is_grad_enabled())
-        torch.set_grad_enabled(False)
+    with torch.no_grad():
         try:
             model, told = loader.from_pretrained(
                 spec.path, config=config, dtype="auto", output_loading_info=True, trust_remote_code=False,
+                ignore_mismatched_sizes=head is not None,
             )
             tokenizer: Any = AutoTokenizer.from_pretrained(spec.path)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise Failed(f"{spec.name!r} cannot be loaded: {error}") from error
         adapted = ("classifier.", "score.") if head is not None else ("pooler.",) if not classes else ()
-        missing = sorted(name for name in told["missing_keys"] if not name.startswith(adapted))
+        made_up = {*told["missing_keys"], *(item[0] for item in told["mismatched_keys"])}
+        missing = sorted(name for name in made_up if not name.startswith(adapted))
         if missing:
             raise Failed(
                 f"{spec.name!r} lacks {len(missing)} of its weights ({missing[0]} is the first); with made-up ones its "
                 "answers would mean nothing, and nothing was loaded"
             )
+        model.to(dtype=_form(model, device))
         if spec.adapter is not None:
             model = adapters.apply(model, spec.adapter)
-        model.eval().to(device=device, dtype=_form(model, device))
+        model.eval().to(device)
     return Encoder(model, tokenizer, context=spec.context, device=device, pool=pool, tick=tick)
 
 
