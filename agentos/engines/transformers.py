@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
 from agentos.engines import adapters, encoders
 from agentos.engines.causal import Causal
+from agentos.engines.footprint import restrict
+from agentos.engines.packing import Packing
+from agentos.engines.vocabulary import keep, tokenizer
 from agentos.engines.weights import give_back, prepare
 from agentos.errors import Failed, UserError
 from agentos.types import Completed, Generation, ModelSpec, Predicted
@@ -27,6 +32,8 @@ class Backend:
         """No model yet."""
         self._causal: Causal | None = None
         self._encoder: encoders.Encoder | None = None
+        self._packing: Packing | None = None
+        self._later: list[Callable[[], object]] = []
 
     def load(self, spec: ModelSpec, tell: Callable[[int, int], None]) -> dict[str, Any]:
         """Loads the weights and gets ready to answer.
@@ -63,16 +70,22 @@ class Backend:
         self, spec: ModelSpec, device: torch.device, tell: Callable[[int, int], None]
     ) -> tuple[Causal, str]:
         loader: Any = AutoModelForCausalLM
+        assert spec.path is not None
+        kept = Path(str(spec.settings["kv_cache"])) if spec.settings.get("kv_cache") else None
         try:
             model = loader.from_pretrained(spec.path, dtype=torch.bfloat16).eval()
-            tokenizer: Any = AutoTokenizer.from_pretrained(spec.path)
+            words, read = tokenizer(spec.path, kept)
         except (OSError, ValueError, KeyError) as error:
             raise Failed(f"{spec.name!r} cannot be loaded: {error}") from error
         if spec.adapter is not None:
             model = adapters.apply(model, spec.adapter)
-        dtype = prepare(model, device, tell)
+        prepared = prepare(model, device, tell, kept, lambda: _settle(spec))
+        if prepared.packing is not None:
+            self._packing = prepared.packing
+        if kept is not None and not read:
+            self._later.append(partial(keep, spec.path, kept, words))
         give_back()
-        return Causal(model, tokenizer, spec, dtype=dtype, device=device, tick=self._tick), dtype
+        return Causal(model, words, spec, dtype=prepared.form, device=device, tick=self._tick), prepared.form
 
     def generate(
         self, request: Generation, emit: Callable[[str], None], cancelled: Callable[[], bool]
@@ -96,12 +109,22 @@ class Backend:
             raise UserError("this model writes text and gives no labels or vectors; name a classifier or an embedder")
         return self._encoder.predict(texts)
 
-    def idle(self) -> Callable[[], None] | None:
+    def idle(self) -> Callable[[], object] | None:
         """A causal model's background work."""
+        if self._packing is not None and self._packing.waiting:
+            return self._packing.step
+        if self._later:
+            return self._later.pop()
         return None if self._causal is None else self._causal.idle()
 
     def _tick(self) -> None:
         self.progress += 1
+
+
+def _settle(spec: ModelSpec) -> None:
+    """Gives back what packing left over, and counts anew what the limit is on top of."""
+    give_back()
+    restrict(spec.limit)
 
 
 @contextlib.contextmanager

@@ -10,28 +10,23 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import hashlib
+import json
+import mmap
+import platform
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from agentos.engines.packing import PackedLinear, Packing, let_go
 
-class PackedLinear(nn.Module):
-    """A linear layer over fp16 weights in FBGEMM's packed layout; fp32 in and out."""
-
-    def __init__(self, linear: nn.Linear) -> None:
-        """Packs a layer; the original may be dropped."""
-        super().__init__()
-        bias = None if linear.bias is None else linear.bias.float()
-        self._packed = torch.ops.quantized.linear_prepack_fp16(linear.weight.detach().float(), bias)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """[..., in] fp32 -> [..., out] fp32."""
-        out: Tensor = torch.ops.quantized.linear_dynamic_fp16(hidden, self._packed)
-        return out
+FORMS = ("float32", "float16 packed", "bfloat16")
 
 
 class Head:
@@ -54,33 +49,75 @@ class Head:
         return full if allowed is None else full[allowed]
 
 
-def prepare(model: Any, device: torch.device, tell: Callable[[int, int], None] = lambda _done, _total: None) -> str:
+@dataclass(frozen=True)
+class Prepared:
+    """How a model's weights are held."""
+
+    form: str
+    packing: Packing | None = None
+    """What is left to be packed; the first passes see to it themselves."""
+
+
+def prepare(
+    model: Any, device: torch.device, tell: Callable[[int, int], None] = lambda _done, _total: None,
+    kept: Path | None = None, packed: Callable[[], None] | None = None,
+) -> Prepared:
     """Puts a bf16 causal model into the fastest exact form for the device and names that form.
 
-    `tell` hears after each layer how many bytes of how many have that form.
+    Args:
+        model: The model, whose weights may lie in a mapped file.
+        device: Where it shall compute.
+        tell: Hears after each layer how many bytes of how many have that form.
+        kept: Folder where the choice of a form is remembered; None measures it.
+        packed: Called when the weights are packed, where they are packed later.
     """
     if device.type != "cpu":
         model.to(device)
-        return str(model.dtype).removeprefix("torch.")
+        return Prepared(str(model.dtype).removeprefix("torch."))
     layers = model.model.layers
-    form = fastest(layers[0].mlp.gate_proj.weight)
+    form = remembered(layers[0].mlp.gate_proj.weight, kept)
     if form == "bfloat16":
-        return form
+        return Prepared(form)
     done, total = 0, sum(parameter.nbytes for parameter in model.parameters())
+    waiting: list[PackedLinear] = []
     for layer in layers:
         done += sum(parameter.nbytes for parameter in layer.parameters())
         for holder in list(layer.modules()):
             for name, child in list(holder.named_children()):
                 if isinstance(child, nn.Linear):
-                    setattr(holder, name, PackedLinear(child) if form == "float16 packed" else child.float())
+                    # what is in memory after a load is what is measured and remembered: all of it comes in now
+                    child.weight.detach().flatten()[:: mmap.PAGESIZE // child.weight.itemsize].max()
+                    if form == "float16 packed":
+                        waiting.append(PackedLinear(child))
+                        setattr(holder, name, waiting[-1])
+                    else:
+                        setattr(holder, name, child.float())
         layer.float()
         tell(done, total)
     model.model.norm.float()
     model.model.rotary_emb.float()
     embedding = model.model.embed_tokens
-    embedding.weight.data = embedding.weight.data.clone()  # a copy: the file the weights came from is let go
+    mapped = embedding.weight.data
+    embedding.weight.data = mapped.clone()  # a copy: the file the weights came from is let go
+    let_go(mapped)
     embedding.register_forward_hook(lambda _module, _args, output: output.float())
     tell(total, total)
+    return Prepared(form, Packing(model.model, waiting, packed or give_back) if waiting else None)
+
+
+def remembered(weight: Tensor, kept: Path | None) -> str:
+    """The `fastest` form for a weight of that shape, measured once for each processor and version of torch."""
+    told = [_processor(), torch.__version__, torch.get_num_threads(), list(weight.shape)]
+    file = None if kept is None else kept / f"form-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]}.json"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        if file is not None and (form := json.loads(file.read_text("utf-8"))["form"]) in FORMS:
+            return str(form)
+    form = fastest(weight)
+    if file is not None:
+        with contextlib.suppress(OSError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.with_suffix(".tmp").write_text(json.dumps({"form": form, "for": told}), "utf-8")
+            file.with_suffix(".tmp").replace(file)
     return form
 
 
@@ -123,3 +160,11 @@ def _least(work: Callable[[], object], rounds: int = 7) -> float:
         work()
         times.append(time.thread_time() - started)
     return min(times)
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as told:
+        for line in told:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return f"{platform.machine()} {platform.processor()}"
