@@ -99,7 +99,7 @@ class Entry:
     description: str
     licence: str
     kind: str
-    """`causal` or `embedding`; empty until the file has been read."""
+    """`causal`, `embedding`, `classification` or `adapter`; empty until the file has been read."""
     parameters: int
     context: int
     format: str

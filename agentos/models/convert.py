@@ -23,6 +23,7 @@ _MIB = 1 << 20
 _TEXT_LIMIT = 64 * _MIB
 _SAME_HEAD = 0.25
 """Two roundings of one matrix differ by less (0.04 measured between Q5_0 and Q8_0); two matrices by about 1."""
+ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".hdf5", ".msgpack", ".keras", ".joblib")
 
 
@@ -74,6 +75,11 @@ def inspect(source: Path) -> dict[str, Any]:
         memory = 512 * _MIB + 2 * header.parameters + 10 * largest
         return {"format": "gguf", "parameters": header.parameters, "context": int(context), "memory": memory,
                 "disk": 2 * header.parameters + 64 * _MIB, "seconds": 600 + header.parameters // 200_000}
+    if adapts(source):
+        own = read_safetensors(source / ADAPTER)
+        _adapter(source)
+        return {"format": "adapter", "parameters": own.parameters, "context": 0, "memory": 256 * _MIB,
+                "disk": own.data + 64 * _MIB, "seconds": 600 + own.data // (5 * _MIB)}
     weights = _weights(source)
     headers = [read_safetensors(path) for path in weights]
     config = _config(source)
@@ -155,6 +161,23 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def adapts(folder: Path) -> bool:
+    """Whether a folder holds an adapter alone, and no model."""
+    there = sorted(path.name for path in folder.glob("*.safetensors"))
+    return (folder / ADAPTER_CONFIG).is_file() and there == [ADAPTER]
+
+
+def _adapter(folder: Path) -> dict[str, Any]:
+    """What an adapter's file says, once it is known to be LoRA for a model that it names."""
+    said = _json(folder / ADAPTER_CONFIG)
+    if said.get("peft_type") != "LORA":
+        raise Failed(f"it is an adapter of the kind {str(said.get('peft_type'))[:40]!r}; LoRA adapters are taken")
+    base = said.get("base_model_name_or_path")
+    if not isinstance(base, str) or not 0 < len(base) <= 400:
+        raise Failed(f"its {ADAPTER_CONFIG} does not name the model that it was made for (base_model_name_or_path)")
+    return said
+
+
 def _parameters(headers: list[SafetensorsHeader]) -> int:
     return sum(header.parameters for header in headers)
 
@@ -167,13 +190,35 @@ def convert(source: Path, out: Path, threads: int) -> dict[str, Any]:
     """
     started = time.monotonic()
     gguf = _gguf(source)
+    if gguf is None and adapts(source):
+        return _take_adapter(source, out)
     made = _take_folder(source, out) if gguf is None else _convert_gguf(gguf, read_gguf(gguf), out, threads)
     files = sorted(out.glob("*.safetensors"))
     headers = [read_safetensors(path) for path in files]
     config = _config(out)
-    architectures = config.get("architectures") or [""]
-    kind = "causal" if str(architectures[0]).endswith(("ForCausalLM", "LMHeadModel")) else "embedding"
-    return {"kind": kind, "parameters": _parameters(headers), "seconds": round(time.monotonic() - started, 2), **made}
+    facts = {"kind": _kind(config, out), "parameters": _parameters(headers)}
+    return {**facts, "seconds": round(time.monotonic() - started, 2), **made}
+
+
+def _kind(config: dict[str, Any], folder: Path) -> str:
+    """What a model is for, as `agentos.engines.encoders.role` has it for one that is being loaded."""
+    names = [str(name) for name in config.get("architectures") or []]
+    if any(name.endswith("ForSequenceClassification") for name in names):
+        return "classification"
+    writes = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names)
+    return "causal" if writes and not (folder / "modules.json").is_file() else "embedding"
+
+
+def _take_adapter(folder: Path, out: Path) -> dict[str, Any]:
+    header = read_safetensors(folder / ADAPTER)
+    base = _adapter(folder)["base_model_name_or_path"]
+    _say(progress="copying the adapter", done=0, total=1)
+    for name in (ADAPTER, ADAPTER_CONFIG):
+        shutil.copyfile(folder / name, out / name)
+    if (folder / "config.json").is_file():  # the names of a classifier's classes
+        labels = _json(folder / "config.json").get("id2label")
+        (out / "config.json").write_text(json.dumps({"id2label": labels}), "utf-8")
+    return {"kind": "adapter", "parameters": header.parameters, "context": 0, "base": base}
 
 
 def _take_folder(folder: Path, out: Path) -> dict[str, Any]:

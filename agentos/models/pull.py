@@ -12,6 +12,7 @@ from typing import Any
 from agentos.config import Settings
 from agentos.errors import Failed
 from agentos.models import child
+from agentos.models.adapted import named
 from agentos.models.arrivals import Got, checked, kept, local, settle
 from agentos.models.catalog import Entry, Local, Source
 from agentos.models.fetch import WrongHash, client, download, full_disk, room
@@ -78,7 +79,8 @@ class Puller:
         try:
             await asyncio.to_thread(link, there.path, work)
             facts = _facts(entry, there.source, there.download, there.sha256, there.pinned)
-            made = {"kind": there.kind, "parameters": there.parameters, "context": there.context, "seconds": 0.0}
+            made = {"kind": there.kind, "parameters": there.parameters, "context": there.context, "seconds": 0.0,
+                    "base": there.base}
             return await asyncio.to_thread(self._shelf.finish, work, {**facts, **made})
         except OSError as error:
             raise full_disk(error, self._shelf.root) from error
@@ -170,6 +172,8 @@ class Puller:
             made = await child.convert(got.path, work, seen, progress, entry.name, threads=self._settings.threads)
             made = {**made, "context": made["context"] or seen["context"],
                     "seconds": round(time.monotonic() - started, 2)}
+            if "base" in made:
+                made["base"] = named(made["base"], [item.name for item in self._shelf.all()])
             await progress(f"storing {entry.name}")
             facts = _facts(entry, got.source, got.size, got.sha256, got.pinned)
             stored = await asyncio.to_thread(self._shelf.finish, work, {**facts, **made})

@@ -42,6 +42,8 @@ class Stored:
     seconds: float
     """What fetching and converting took."""
     path: Path
+    base: str = ""
+    """The model that it was made from, or that an adapter is laid over: a name here, or as its files have it."""
 
 
 class Shelf:

@@ -21,7 +21,7 @@ TEXT_FILES = frozenset({
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja", "chat_template.json",
     "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "model.safetensors.index.json", "modules.json",
-    "sentence_bert_config.json", "config_sentence_transformers.json", "1_Pooling/config.json",
+    "sentence_bert_config.json", "config_sentence_transformers.json", "1_Pooling/config.json", "adapter_config.json",
 })
 """What is taken beside the weights: data only, never code."""
 

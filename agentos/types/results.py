@@ -179,7 +179,7 @@ class ModelCard:
     description: str
     licence: str
     kind: str
-    """`causal` or `embedding`."""
+    """`causal`, `embedding`, `classification` or `adapter`."""
     parameters: Count
     context: Count
     """Longest input, in tokens."""
