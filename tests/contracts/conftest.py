@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,18 +15,24 @@ import pytest
 import pytest_asyncio
 
 from agentos.engines.host import ChildEngine
-from agentos.types import LoadedModel, ModelSpec
+from agentos.types import Engine, LoadedModel, Message, ModelSpec
 
 WORDS = "one two three four five six seven eight nine ten eleven twelve"
 
 
 @dataclass
 class Case:
-    """An engine, and a model that it can load."""
+    """An engine, a way to make more of them, and what it can and cannot load."""
 
-    engine: ChildEngine
+    engine: Engine
+    make: Callable[[], Engine]
+    """A further engine of the kind, not running yet."""
+    source: str
+    """The expression that makes one, for another process: MODULE:CALL."""
     spec: ModelSpec
     broken: ModelSpec
+    glutton: tuple[ModelSpec, tuple[Message, ...]] | None = None
+    """A model under a limit, and a prompt that takes it past that; None where nothing here can hold it to one."""
 
     async def ready(self) -> LoadedModel:
         """The model in memory."""
@@ -96,19 +102,29 @@ async def case(
     patch.delenv("COVERAGE_PROCESS_START", raising=False)
     if name == "scripted":
         script = folder / "script.yaml"
-        rules = [{"when": "count", "say": WORDS}, {"when": "endless", "say": "word " * 5000, "wait": 0.005}]
+        rules = [
+            {"when": "count", "say": WORDS}, {"when": "endless", "say": "word " * 5000, "wait": 0.005},
+            {"when": "devour", "say": "never", "hold": 1 << 40},
+        ]
         script.write_text(json.dumps(rules), "utf-8")
         spec = ModelSpec("script", settings={"script": str(script)}, context=1000)
         broken = replace(spec, settings={"script": str(folder / "none.yaml")})
+        glutton = (replace(spec, limit=64 << 20), (Message("user", "devour"),))
     elif name == "litellm":
         spec = ModelSpec("litellm:openai/counter", settings={"api_base": provider}, context=1000)
         broken = replace(spec, name="no-such-provider/model", settings={})
+        glutton = None
     else:
         spec = ModelSpec(style, tiny_models[style], "cpu", context=8000)
         (folder / "config.json").write_text('{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}', "utf-8")
         (folder / "model.safetensors").write_bytes(b"no weights")
         broken = replace(spec, path=folder)
-    engine = ChildEngine(name, log=folder / "log")
-    yield Case(engine, spec, broken)
+        glutton = (replace(spec, context=100_000, limit=512 << 20), (Message("user", "too long a prompt " * 8_000),))
+
+    def make() -> Engine:
+        return ChildEngine(name, log=folder / "log")
+
+    engine = make()
+    yield Case(engine, make, f"agentos.engines.host:ChildEngine({name!r})", spec, broken, glutton)
     await engine.unload()
     patch.undo()

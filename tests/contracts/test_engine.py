@@ -16,9 +16,8 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from agentos.engines.host import ChildEngine
 from agentos.errors import Failed, UserError
-from agentos.types import Completed, Generation, Message, Prompt, Token
+from agentos.types import Completed, Engine, Generation, Message, Prompt, Token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 numbers = itertools.count()
@@ -32,7 +31,7 @@ def ask(prompt: Prompt | tuple[Message, ...] = COUNT, max_tokens: int = 40, **re
     return Generation(f"r{next(numbers)}", prompt, max_tokens, **rest)
 
 
-async def answer(engine: ChildEngine, request: Generation) -> tuple[list[str], Completed]:
+async def answer(engine: Engine, request: Generation) -> tuple[list[str], Completed]:
     pieces, ends = [], []
     async for item in engine.generate(request):
         if isinstance(item, Token):
@@ -53,6 +52,15 @@ async def gone(pid: int) -> bool:
     return False
 
 
+async def stopped(process: psutil.Process) -> None:
+    """Waits until a process stands still, ten seconds at most."""
+    for _ in range(200):
+        if process.status() == psutil.STATUS_STOPPED:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"the process is {process.status()}")
+
+
 async def test_loading_says_which_process_holds_how_much_memory_in_which_form(case):
     made = await case.ready()
     assert psutil.Process(made.pid).is_running()
@@ -63,8 +71,8 @@ async def test_loading_says_which_process_holds_how_much_memory_in_which_form(ca
     assert made.context == case.spec.context
 
 
-async def test_a_model_that_cannot_be_loaded_fails_and_leaves_no_process(case, tmp_path):
-    engine = ChildEngine(case.engine.name, log=tmp_path / "log")
+async def test_a_model_that_cannot_be_loaded_fails_and_leaves_no_process(case):
+    engine = case.make()
     before = set(psutil.Process().children())
     with pytest.raises(Failed):
         await engine.load(case.broken)
@@ -169,13 +177,12 @@ async def test_unloading_ends_the_process_and_whoever_waits_for_it_is_told(case)
 
 
 PARENT = """
-import asyncio, json, sys
-from pathlib import Path
+import asyncio, importlib, json, sys
 from agentos.engines import wire
-from agentos.engines.host import ChildEngine
 
 async def main():
-    engine = ChildEngine(sys.argv[1])
+    module, _, call = sys.argv[1].partition(":")
+    engine = eval(call, vars(importlib.import_module(module)))
     print((await engine.load(wire.read_spec(json.loads(sys.argv[2])))).pid, flush=True)
     await asyncio.sleep(1000)
 
@@ -187,12 +194,103 @@ async def test_an_engine_ends_when_the_system_is_killed(case):
     from agentos.engines import wire
 
     said = json.dumps(wire.spec_line(case.spec))
-    with subprocess.Popen([sys.executable, "-c", PARENT, case.engine.name, said], stdout=subprocess.PIPE) as parent:
+    with subprocess.Popen([sys.executable, "-c", PARENT, case.source, said], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         pid = int(await asyncio.to_thread(parent.stdout.readline))
         assert psutil.pid_exists(pid)
         parent.kill()
     assert await gone(pid)
+
+
+async def test_a_pulse_tells_work_from_rest_and_moves_while_an_answer_is_owed(case):
+    await case.ready()
+    rest = await case.engine.pulse()
+    assert not rest.busy
+    async with aclosing(case.engine.generate(ask(ENDLESS, 5000))) as stream:
+        await anext(stream)
+        first = await case.engine.pulse()
+        for _ in range(20):
+            await anext(stream)
+        later = await case.engine.pulse()
+    assert first.busy and later.busy
+    assert later.progress > first.progress > rest.progress
+
+
+async def test_who_has_the_whole_answer_finds_the_engine_at_rest(case):
+    await case.ready()
+    for _ in range(20):
+        await answer(case.engine, ask(max_tokens=2))
+        assert not (await case.engine.pulse()).busy
+    pulses = await asyncio.gather(*(case.engine.pulse() for _ in range(20)))
+    assert not any(pulse.busy for pulse in pulses)
+
+
+async def test_a_stopped_engine_gives_no_pulse_and_once_continued_it_answers(case):
+    process = psutil.Process((await case.ready()).pid)
+    family = [process, *process.children(recursive=True)]
+    for member in family:
+        member.suspend()
+    try:
+        for member in family:
+            await stopped(member)
+        with pytest.raises(Failed, match="no sign of life"):
+            await case.engine.pulse()
+    finally:
+        for member in family:
+            member.resume()
+    assert (await answer(case.engine, ask(max_tokens=5)))[1].tokens == 5
+    assert not (await case.engine.pulse()).busy
+
+
+async def test_whoever_waits_on_an_engine_that_is_killed_hears_why(case):
+    pid = (await case.ready()).pid
+    stream = case.engine.generate(ask(ENDLESS, 5000))
+    await anext(stream)
+    await case.engine.kill("it stood still for 6 s")
+    assert not case.engine.alive and case.engine.loaded is None and await gone(pid)
+    with pytest.raises(Failed, match="it stood still for 6 s"):
+        async for _ in stream:
+            pass
+    await case.engine.kill("again")
+    with pytest.raises(Failed):
+        await case.engine.pulse()
+    assert case.engine.memory() == 0
+
+
+async def test_it_holds_what_the_system_says_that_its_processes_hold(case):
+    made = await case.ready()
+    process = psutil.Process(made.pid)
+    family = [process, *process.children(recursive=True)]
+    least = sum(member.memory_full_info().uss for member in family)
+    most = sum(member.memory_info().rss for member in family)
+    assert 0.9 * least < case.engine.memory() < 1.1 * most
+    assert 0.5 * least < made.memory < 1.5 * most
+
+
+async def test_a_model_that_writes_text_predicts_nothing_and_says_so(case):
+    if case.engine.name == "litellm":
+        pytest.skip("what a remote model does, its provider decides")
+    await case.ready()
+    with pytest.raises(UserError, match="writes text"):
+        await case.engine.predict(["a text", "another"])
+    assert (await answer(case.engine, ask(max_tokens=5)))[1].tokens == 5
+
+
+async def test_an_engine_that_goes_past_its_limit_ends_alone_and_says_so(case):
+    if case.glutton is None:
+        pytest.skip("what this engine takes is another machine's memory")
+    spec, prompt = case.glutton
+    engine = case.make()
+    made = await engine.load(spec)
+    try:
+        assert (await answer(engine, ask(max_tokens=5)))[1].tokens == 5
+        with pytest.raises(Failed, match="ran out of"):
+            await answer(engine, ask(prompt))
+        assert await gone(made.pid) and not engine.alive
+    finally:
+        await engine.unload()
+    await case.ready()
+    assert (await answer(case.engine, ask(max_tokens=5)))[1].tokens == 5
 
 
 async def test_an_answer_keeps_to_its_grammar(case):
