@@ -11,9 +11,11 @@ import asyncio
 import concurrent.futures
 import contextlib
 import dataclasses
+import importlib
 import logging
 import math
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -56,8 +58,8 @@ class Backend:
 
     @property
     def progress(self) -> int:
-        """Pieces that came, and ticks of the loop while it waits for some: how long is up to the time-outs."""
-        return self._chunks + self._ticks
+        """Modules imported, pieces that came, and ticks of the loop while it waits: how long is up to the time-outs."""
+        return len(sys.modules) + self._chunks + self._ticks
 
     def load(self, spec: ModelSpec, tell: Callable[[int, int], None]) -> dict[str, Any]:
         """Gets ready to ask; nothing is sent yet.
@@ -82,6 +84,7 @@ class Backend:
             logging.getLogger(name).disabled = True  # they quote prompts, addresses and headers
         self._litellm: Any = litellm
         self._keys = {target: self._key(spec, target) for target in self._remote.targets}
+        self._wait(self._warm())
         return {"device": "remote", "dtype": "", "context": spec.context}
 
     def generate(
@@ -143,6 +146,16 @@ class Backend:
             return None if future.cancelled() else future.result()
         finally:
             self._asked -= 1
+
+    async def _warm(self) -> None:
+        """Imports what the first answer would, which takes a second; nothing is sent."""
+        importlib.import_module("openai.resources.chat.completions")
+        with contextlib.suppress(Exception):  # a real answer tells its error
+            made = await self._litellm.acompletion(
+                model="openai/none", api_key="none", messages=[], mock_response="ready", stream=True
+            )
+            async for _ in made:
+                pass
 
     async def _answer(self, request: Generation, emit: Callable[[str], None]) -> Completed:
         started, shown = time.monotonic(), Shown(request.stop, emit)
