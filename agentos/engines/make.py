@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from agentos.config import Settings
 from agentos.engines.host import ChildEngine
+from agentos.engines.nursery import Nursery
 from agentos.errors import Failed, unknown
 from agentos.types import Engine
 
@@ -16,19 +15,35 @@ ENGINES = {
 }
 
 
-def maker(settings: Settings) -> Callable[[str], Engine]:
-    """A function that makes a fresh engine of a name, logging under HOME.
+class Maker:
+    """Makes fresh engines, logging under HOME."""
 
-    The function raises `Failed` for vLLM, which this version does not serve with, and `NotFound` for
-    a name that is no engine.
-    """
+    def __init__(self, settings: Settings) -> None:
+        """A maker that has started nothing."""
+        self._settings = settings
+        self.nursery = Nursery(settings.logs / "engine-nursery.log")
 
-    def make(name: str) -> Engine:
+    def __call__(self, name: str) -> Engine:
+        """A fresh engine of a name.
+
+        Raises:
+            Failed: vLLM, which this version does not serve with.
+            NotFound: a name that is no engine.
+        """
         if name == "vllm":
             raise Failed("this version serves with transformers and litellm, not with vLLM; nothing was loaded")
         if name not in ENGINES:
             raise unknown("engine", name, list(ENGINES))
-        settings.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return ChildEngine(name, log=settings.logs / f"engine-{name}.log", threads=settings.threads)
+        logs = self._settings.logs
+        logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        log = logs / f"engine-{name}.log"
+        return ChildEngine(name, log=log, threads=self._settings.threads, nursery=self.nursery)
 
-    return make
+    def close(self) -> None:
+        """Ends what waits for further loads; engines that run are not touched."""
+        self.nursery.close()
+
+
+def maker(settings: Settings) -> Maker:
+    """What makes a fresh engine of a name; close it when no more are to be made."""
+    return Maker(settings)
