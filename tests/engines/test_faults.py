@@ -33,8 +33,10 @@ def test_a_pause_is_seconds_or_a_date(said, wait):
 
 @pytest.mark.parametrize(
     ("status", "who", "error"),
-    [(400, "asker", UserError), (401, "elsewhere", UserError), (402, "elsewhere", Failed), (404, "elsewhere", UserError),
-     (408, "again", Retry), (422, "asker", UserError), (429, "again", Retry), (500, "again", Retry), (0, "again", Retry)],
+    [(400, "asker", UserError), (401, "elsewhere", UserError), (402, "elsewhere", Failed),
+     (404, "elsewhere", UserError),
+     (408, "again", Retry), (422, "asker", UserError), (429, "again", Retry), (500, "again", Retry),
+     (0, "again", Retry)],
 )
 def test_who_must_act_follows_from_the_status(status, who, error):
     fault = judge(Answered(status) if status else OSError("gone"))
