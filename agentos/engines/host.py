@@ -187,6 +187,10 @@ class ChildEngine:
         """What its process holds now, each shared page counted once; 0 where it has ended."""
         return held(self._process.pid) if self._process is not None and self.alive else 0
 
+    def pids(self) -> list[int]:
+        """Its process, while it runs: what it does can be seen while it cannot answer."""
+        return [self._process.pid] if self._process is not None and self.alive else []
+
     async def kill(self, why: str) -> None:
         """Ends the process at once; whoever waits for an answer gets `Failed` with that reason."""
         if self._process is None:
@@ -218,6 +222,9 @@ class ChildEngine:
     async def _start(self) -> None:
         self._why = ""
         env = dict(os.environ, **OFFLINE)
+        cards = self.spec.settings.get("cards") if self.spec is not None else None
+        if isinstance(cards, list) and cards and "CUDA_VISIBLE_DEVICES" not in env:
+            env |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(map(str, cards))}
         if self._threads:
             env["OMP_NUM_THREADS"] = str(self._threads)
         with open(self._log or os.devnull, "ab") as log:  # noqa: ASYNC230
@@ -273,6 +280,8 @@ class ChildEngine:
             while True:
                 answer = await inbox.get()
                 if "error" in answer:
+                    if answer.get("ends") and self._reader is not None:
+                        await asyncio.wait([self._reader])  # who hears of it finds the engine ended
                     raise _ERRORS.get(answer["kind"], Failed)(answer["error"])
                 yield answer
         finally:

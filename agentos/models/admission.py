@@ -66,6 +66,8 @@ class Admission:
         self._gates: list[asyncio.Future[None]] = []
         self.leaving: set[str] = set()
         """Models that take no new callers: the first in the queue waits for them to go."""
+        self.evictions = 0
+        """Models that have left memory to make room for others."""
 
     @property
     def waiting(self) -> dict[str, Need]:
@@ -125,7 +127,7 @@ class Admission:
             if idle:
                 for victim in idle:
                     await progress(f"{victim} leaves memory to make room for {name}")
-                    await self._leave(victim)
+                    self.evictions += await self._leave(victim)
                 continue
             wanted = self._choose(short, lambda _: True)
             self._name_leaving(wanted or ())
@@ -174,7 +176,7 @@ class Admission:
             if not victims:
                 return False
             for victim in victims:
-                await self._leave(victim)
+                self.evictions += await self._leave(victim)
         self.budget.claim(name, claim)
         self._changed.set()
         return True

@@ -105,6 +105,14 @@ class Budget:
         lacking = {kind: more - (self.limit(kind) - self.used(kind) + mine.get(kind, 0)) for kind, more in need.items()}
         return {kind: lack for kind, lack in lacking.items() if lack > 0}
 
+    def most(self, name: str) -> int | None:
+        """Bytes of main memory that a model may come to hold: its claim and all that is free; None without a claim.
+
+        What an engine is held to by force. Short of it the claim grows with what the engine is seen to hold.
+        """
+        mine = self.claims.get(name, {}).get(HOST, 0)
+        return max(mine, self.limit(HOST) - self.used(HOST) + mine) if mine else None
+
     def claim(self, name: str, need: Mapping[str, int]) -> None:
         """Sets memory aside, in the place of what the model had."""
         self.claims[name] = dict(need)

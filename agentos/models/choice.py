@@ -76,5 +76,5 @@ def engine_settings(settings: Settings, engine: str) -> dict[str, Json]:
         names: list[Json] = [name.strip() for name in settings.fallbacks.split(",") if name.strip()]
         return {"api_base": settings.api_base, "timeout": settings.remote_timeout, "fallbacks": names}
     if engine == "vllm":
-        return {"tensor_parallel": settings.tensor_parallel, "args": list(shlex.split(settings.vllm_args))}
+        return {"tensor_parallel": settings.tensor_parallel, "vllm_args": list(shlex.split(settings.vllm_args))}
     return {"script": settings.kernel_script}

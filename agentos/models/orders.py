@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Literal, cast
 
 from agentos.config import Settings
-from agentos.errors import UserError
-from agentos.models import memory
-from agentos.models.budget import HOST, Need
+from agentos.errors import Failed, UserError
+from agentos.models import adapted, memory
+from agentos.models.budget import HOST, Budget, Need
 from agentos.models.choice import Facts, choose, engine_settings
 from agentos.models.meter import Meters
 from agentos.models.remembered import Key, Remembered
 from agentos.models.remotes import Remotes
-from agentos.models.residency import Order
+from agentos.models.resident import Order
 from agentos.models.shelf import Shelf, Stored
 from agentos.types import Engine, Json, ModelSpec
 
@@ -26,16 +26,16 @@ class Orders:
 
     def __init__(
         self, settings: Settings, shelf: Shelf, engine_for: Callable[[str], Engine], remembered: Remembered,
-        meters: Meters, *, kinds: tuple[str, ...], keys: Callable[[], Mapping[str, str]], vllm: Callable[[], bool],
+        meters: Meters, *, budget: Budget, keys: Callable[[], Mapping[str, str]], vllm: Callable[[], bool],
     ) -> None:
-        """Orders of one service; `kinds` of memory, `keys` of providers, whether `vllm` is installed."""
+        """Orders of one service, under its `budget`; `keys` of providers, whether `vllm` is installed."""
         self._settings = settings
         self.remotes = Remotes(settings.home / "remotes.yaml")
         self._shelf = shelf
         self._engine_for = engine_for
         self._remembered = remembered
         self._meters = meters
-        self._kinds = kinds
+        self._budget = budget
         self._keys = keys
         self._vllm = vllm
 
@@ -47,7 +47,7 @@ class Orders:
 
         Raises:
             UserError: that engine cannot run the model, or no replicas of it; remotes.yaml is wrong.
-            Failed: that engine is not installed.
+            Failed: that engine is not installed, or the base of an adapter is not on this machine.
         """
         chosen, reason = choose(name, engine, self._facts(name, stored))
         told = engine_settings(self._settings, chosen)
@@ -59,17 +59,20 @@ class Orders:
             chosen = f"vllm*{replicas}"
         where = cast(Literal["auto", "cpu", "gpu"], device)
         path, adapter = self._paths(stored)
-        spec = ModelSpec(name, path, where, self._settings.context, told, adapter)
         need, key = self.need(name, stored, chosen, device)
-        growth = memory.growth(stored, self._settings.context)
+        if cards := [card for card in need.bytes if card != HOST]:
+            told["cards"] = [int(card.removeprefix("gpu ")) for card in cards]
+        spec = ModelSpec(name, path, where, self._settings.context, told, adapter)
+        growth = memory.growth(self._whole(stored), self._settings.context)
         return Order(spec, lambda: self._engine_for(chosen), *keep, need, growth, key, chosen), reason
 
     def _facts(self, name: str, stored: Stored | None) -> Facts:
         config: dict[str, Json] = {}
+        whole = self._whole(stored)
         with contextlib.suppress(OSError, ValueError):
-            config = json.loads((stored.path / "config.json").read_text("utf-8")) if stored is not None else {}
+            config = json.loads((whole.path / "config.json").read_text("utf-8")) if whole is not None else {}
         return Facts(
-            self._vllm(), len(self._kinds) > 1, stored.kind if stored else "",
+            self._vllm(), len(self._budget.kinds) > 1, stored.kind if stored else "",
             "quantization_config" in config, self._meters.of(name).crowd,
         )
 
@@ -77,15 +80,30 @@ class Orders:
         """The folder of the model, and that of the adapter laid over it."""
         if stored is None:
             return None, None
-        base = str(getattr(stored, "base", "") or "")
-        under = self._shelf.get(base) if base and (stored.path / "adapter_config.json").is_file() else None
-        return (under.path, stored.path) if under is not None else (stored.path, None)
+        if stored.kind != adapted.KIND:
+            return stored.path, None
+        return adapted.base(stored, self._shelf).path, stored.path
+
+    def _whole(self, stored: Stored | None) -> Stored | None:
+        """What is loaded: with an adapter its base too, where that is here."""
+        if stored is None or stored.kind != adapted.KIND:
+            return stored
+        with contextlib.suppress(Failed):  # the load itself says that the base is missing
+            return adapted.laid(stored, adapted.base(stored, self._shelf))
+        return stored
+
+    def _cards(self, kind: str, device: str) -> list[str]:
+        """The graphics processors a model goes to: those with the most room."""
+        if device == "cpu" or kind not in {"transformers", "vllm"}:
+            return []
+        cards = sorted(self._budget.kinds[1:], key=lambda card: self._budget.used(card) - self._budget.limit(card))
+        return sorted(cards[: max(1, self._settings.tensor_parallel if kind == "vllm" else 1)])
 
     def need(self, name: str, stored: Stored | None, engine: str, device: str) -> tuple[Need, Key | None]:
         """What a model takes as it was measured here, else as it is estimated; and under what that is remembered."""
+        stored = self._whole(stored)
         kind, _, count = engine.partition("*")
-        cards = [] if device == "cpu" or kind not in {"transformers", "vllm"} else self._kinds[1:]
-        cards = cards[: max(1, self._settings.tensor_parallel if kind == "vllm" else 1)]
+        cards = self._cards(kind, device)
         context = self._settings.context
         guess = memory.need(stored, kind, context, cards)
         guess = Need({what: size * int(count or 1) for what, size in guess.bytes.items()})
@@ -94,4 +112,5 @@ class Orders:
         seen = self._remembered.get(key)
         if seen is None:
             return guess, key
-        return Need({**guess.bytes, HOST: max(seen.loaded, seen.peak) * 51 // 50}, measured=True), key
+        there = {card: seen.gpu // len(cards) if seen.gpu else guess.bytes[card] for card in cards}
+        return Need({HOST: max(seen.loaded, seen.peak) * 51 // 50, **there}, measured=True), key

@@ -1,8 +1,11 @@
-"""What models were measured to take, kept in the database for the next estimate."""
+"""What models were measured to take and how they are used, kept in the database for the next start."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from agentos.store import Store
 
@@ -11,7 +14,8 @@ create table if not exists model_needs (
     model text not null, engine text not null, device text not null, context integer not null,
     weights text not null, loaded integer not null, peak integer not null, gpu integer not null,
     primary key (model, engine, device, context)
-) without rowid
+) without rowid;
+create table if not exists model_uses (id integer primary key check (id = 1), uses text not null);
 """
 
 
@@ -39,12 +43,12 @@ class Measure:
 
 
 class Remembered:
-    """Measured needs."""
+    """Measured needs, and uses."""
 
     def __init__(self, store: Store) -> None:
         """Over the system's database."""
         self._store = store
-        store.connection.execute(_TABLE)
+        store.connection.executescript(_TABLE)
 
     def get(self, key: Key) -> Measure | None:
         """What was measured, or None."""
@@ -65,3 +69,18 @@ class Remembered:
                 "insert or replace into model_needs values (?, ?, ?, ?, ?, ?, ?, ?)",
                 (key.model, key.engine, key.device, key.context, key.weights, seen.loaded, peak, seen.gpu),
             )
+
+    def keep(self, uses: Mapping[str, Any]) -> None:
+        """Notes what is known of how models are used, in the place of what was noted before."""
+        text = json.dumps(uses)
+        with self._store.transaction() as connection:
+            connection.execute("insert or replace into model_uses values (1, ?)", (text,))
+
+    def uses(self) -> dict[str, Any]:
+        """What `keep` noted; nothing where that was never, or cannot be read."""
+        row = self._store.connection.execute("select uses from model_uses").fetchone()
+        try:
+            found = json.loads(row[0]) if row is not None else {}
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}

@@ -7,74 +7,22 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from agentos.errors import Failed, UserError
 from agentos.models.admission import Admission
 from agentos.models.beside import silent
-from agentos.models.budget import HOST, Budget, Need
+from agentos.models.budget import HOST, Budget
 from agentos.models.eviction import Eviction, Frugal
 from agentos.models.joined import Joined
 from agentos.models.meter import Meter, Meters
-from agentos.models.remembered import Key, Measure, Remembered
+from agentos.models.remembered import Measure, Remembered
+from agentos.models.resident import Order, Resident
 from agentos.types import Engine, LoadedModel, ModelSpec, Progress
 from agentos.types.units import show_bytes
 
 _LOOK = 0.25
 """How often a loading engine's memory is looked at, in seconds."""
-_SLACK = 1.25
-"""By how much an engine may outgrow what was set aside before its own limit stops it; a look comes first."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """All it takes to bring a model into memory, and to bring it back."""
-
-    spec: ModelSpec
-    make: Callable[[], Engine]
-    keep: float | None
-    """Seconds it stays after its last use; None is for ever."""
-    keep_text: str
-    need: Need = field(default_factory=Need)
-    growth: int = 0
-    """Bytes it may still take once it is used: the key-value state of a full context."""
-    key: Key | None = None
-    """Under what its measured need is remembered."""
-    engine: str = ""
-    """The engine's name, as it was chosen."""
-
-
-@dataclass(eq=False)
-class Resident:
-    """One model in memory."""
-
-    engine: Engine
-    loaded: LoadedModel
-    order: Order
-    keep: float | None
-    keep_text: str
-    coming: Counter[str]
-    expires: float | None = None
-    kernel: bool = False
-    users: int = 0
-    memory: int = 0
-    """Bytes it was last seen to hold."""
-    peak: int = 0
-
-    @property
-    def alive(self) -> bool:
-        """Whether its processes still run."""
-        return self.engine.alive
-
-    @property
-    def idle(self) -> bool:
-        """Whether nobody uses it or is about to."""
-        return not self.users and not self.coming[self.order.spec.name]
-
-    @property
-    def stays(self) -> bool:
-        """Whether it never makes room for others."""
-        return self.kernel or self.keep is None
 
 
 class Residency:
@@ -105,10 +53,16 @@ class Residency:
         self.budget.held = self._holding
         self.eviction = eviction or Frugal()
         self.remembered = remembered
+        if remembered is not None:
+            self.eviction.restore(remembered.uses())
         self.meters = meters or Meters(clock)
         self.admission = Admission(self.budget, self.eviction, self._held, self._leave, clock)
         self.lost: Callable[[str, Resident, str], None] = lambda name, held, why: None
         """Told of an engine that died; a supervisor starts it again."""
+        self.ending: dict[str, tuple[Resident, asyncio.Future[None]]] = {}
+        """Models that are being taken out."""
+        self.timed: Callable[[str, float], None] = lambda engine, seconds: None
+        """Told of each load: the engine, and the seconds it took."""
         self.recovered: Callable[[str], Awaitable[None]] | None = None
         """Waits until a supervisor has started a model again, where it is about to."""
 
@@ -131,6 +85,7 @@ class Residency:
 
     def _holding(self) -> int:
         engines = [held.engine for held in self._held.values()] + [engine for _, engine in self.starting.values()]
+        engines += [held.engine for held, _ in self.ending.values()]
         return sum(engine.memory() for engine in engines)
 
     async def load(self, order: Order, progress: Progress = silent) -> Resident:
@@ -179,8 +134,7 @@ class Residency:
             await self.admission.enter(name, order.need, tell)
             engine = order.make()
             self.starting[name] = (order, engine)
-            limit = int(order.need.host * _SLACK) if order.need.host else None
-            loaded = await self._watched(engine, replace(order.spec, limit=limit), tell)
+            loaded = await self._watched(engine, replace(order.spec, limit=self._limit(order)), tell)
             held = Resident(engine, loaded, order, order.keep, order.keep_text, self._coming)
             await self._settle(held)
         except BaseException:
@@ -193,8 +147,14 @@ class Residency:
             meter.part = None
         self._held[name] = held
         self.eviction.loaded(name, held.memory + loaded.gpu_memory, loaded.seconds, self._clock())
+        self.timed(loaded.engine, loaded.seconds)
         self._touch(held)
         return held
+
+    def _limit(self, order: Order) -> int | None:
+        """What an engine is held to by force; vLLM takes all it may of a GPU, so that is what was set aside."""
+        cards = [size for kind, size in self.budget.claims.get(order.spec.name, {}).items() if kind != HOST]
+        return min(cards) if cards and order.engine.startswith("vllm") else self.budget.most(order.spec.name)
 
     async def _watched(self, engine: Engine, spec: ModelSpec, tell: Progress) -> LoadedModel:
         loading = asyncio.ensure_future(engine.load(spec, tell))
@@ -229,8 +189,9 @@ class Residency:
             )
         expected = held.memory + order.growth
         claim[HOST] = max(expected, order.need.host) if order.need.measured else expected
-        if held.loaded.gpu_memory and "gpu 0" in claim:
-            claim["gpu 0"] = held.loaded.gpu_memory
+        cards = [kind for kind in claim if kind != HOST]
+        if held.loaded.gpu_memory:
+            claim |= {card: held.loaded.gpu_memory // len(cards) for card in cards}
         await self.admission.grow(name, claim)
         self.remember(held)
 
@@ -294,15 +255,20 @@ class Residency:
         return True
 
     async def clear(self, name: str) -> Resident | None:
-        """Ends what is there of a model, and gives its room back once it has gone."""
+        """Ends what is there of a model, or waits until it has ended; its room is given back once it has gone."""
         held = self._held.pop(name, None)
-        if held is None:
-            return None
-        try:
-            await asyncio.shield(held.engine.unload())
-        finally:
-            self._release(name)
+        if held is not None:
+            self.ending[name] = held, asyncio.ensure_future(self._end(name, held))
+        if name in self.ending:
+            await asyncio.shield(self.ending[name][1])
         return held
+
+    async def _end(self, name: str, held: Resident) -> None:
+        try:
+            await held.engine.unload()
+        finally:
+            del self.ending[name]
+            self._release(name)
 
     async def drop(self, name: str) -> Resident | None:
         """Takes a model out of memory, or what is left of a dead one; gives what was there.
@@ -346,4 +312,10 @@ class Residency:
     async def close(self) -> None:
         """Ends every engine, also those that are still loading."""
         await self._loading.close()
-        await asyncio.gather(*(self.clear(name) for name in list(self._held)))
+        await asyncio.gather(*(self.clear(name) for name in [*self._held, *self.ending]))
+        self.save()
+
+    def save(self) -> None:
+        """Keeps what eviction knows of each model's use, for the next start."""
+        if self.remembered is not None:
+            self.remembered.keep(self.eviction.save())

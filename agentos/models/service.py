@@ -8,21 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 
 from agentos.config import Settings
 from agentos.errors import Failed, NotFound, UserError
-from agentos.models import answers, views
+from agentos.models import adapted, answers, views
 from agentos.models.beside import Quantizer, TrashBin, silent
 from agentos.models.budget import Budget, gpus
-from agentos.models.catalog import Entry, catalog, resolve
+from agentos.models.catalog import catalog, resolve
 from agentos.models.choice import REMOTE
 from agentos.models.costs import Costs
-from agentos.models.joined import Joined
+from agentos.models.library import Library
 from agentos.models.memory import available
 from agentos.models.meter import Meters
 from agentos.models.orders import Orders
-from agentos.models.pull import Puller, report
 from agentos.models.remembered import Remembered
-from agentos.models.residency import Residency, Resident
-from agentos.models.shelf import Shelf, Stored, on_disk
-from agentos.models.sources import parse, pinned
+from agentos.models.residency import Residency
+from agentos.models.resident import Resident
+from agentos.models.shelf import Shelf, on_disk
 from agentos.models.supervision import Supervisor
 from agentos.store import Store
 from agentos.types import (
@@ -53,6 +52,7 @@ class ModelService:
         *, clock: Callable[[], float] = time.monotonic, free: Callable[[], int] = available,
         quantizer: Quantizer | None = None, keys: Callable[[], Mapping[str, str]] = dict,
         vllm: Callable[[], bool] = lambda: False, cards: Sequence[tuple[int, int]] | None = None,
+        timed: Callable[[str, float], None] = lambda engine, seconds: None,
     ) -> None:
         """A service over `settings.models`.
 
@@ -67,6 +67,7 @@ class ModelService:
             keys: Gives the keys of providers, by the names of their variables.
             vllm: Whether vLLM's environment is installed.
             cards: Total and free bytes of each GPU; None asks the machine.
+            timed: Told of each load: the engine, and the seconds it took.
         """
         self._settings = settings
         self._store = store
@@ -75,14 +76,13 @@ class ModelService:
         budget = Budget(free, settings.memory_budget, settings.gpu_memory_budget, gpus() if cards is None else cards)
         remembered = Remembered(store)
         self._shelf = Shelf(settings.models)
-        self._puller = Puller(settings, self._shelf)
-        self._pulls: Joined[Pulled] = Joined()
-        self._watchers: dict[str, list[Progress]] = {}
+        self._library = Library(settings, self._shelf, self._resolve)
         self._quantizer = quantizer
         self._meters, self._costs = Meters(clock), Costs(store)
         self.residency = Residency(clock, budget, remembered=remembered, meters=self._meters)
+        self.residency.timed = timed
         parts = (settings, self._shelf, engine_for, remembered, self._meters)
-        self._orders = Orders(*parts, kinds=budget.kinds, keys=keys, vllm=vllm)
+        self._orders = Orders(*parts, budget=budget, keys=keys, vllm=vllm)
         self.supervisor = Supervisor(self.residency, clock)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -98,8 +98,13 @@ class ModelService:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.supervisor.close()
-        await self._pulls.close()
+        await self._library.close()
         await self.residency.close()
+
+    @property
+    def evictions(self) -> int:
+        """How many models have left memory to make room for others."""
+        return self.residency.admission.evictions
 
     def listing(self, state: str = "all") -> ModelList:
         """Models, loaded ones first. `stored` are all on disk and `catalog` all that it names, in memory or not."""
@@ -141,43 +146,7 @@ class ModelService:
             UserError: the source is none, or the name is taken by another model.
             Failed: no source has it, or it is refused.
         """
-        here = self._shelf.get(self.canonical(model))
-        if here is not None and source is None:
-            return report(here, fetched=False)
-        entry = self._entry(model, source, folder)
-        here = self._shelf.get(entry.name)
-        if here is not None:
-            if entry.name not in catalog() and here.source != entry.sources[0].label:
-                raise UserError(
-                    f"{entry.name!r} is stored already, from {here.source}; it was left as it is. "
-                    "Delete it first, or pull under another name."
-                )
-            return report(here, fetched=False)
-        watchers = self._watchers.setdefault(entry.name, [])
-        watchers.append(progress)
-
-        async def tell(message: str, done: float | None = None, total: float | None = None, unit: str = "") -> None:
-            for watcher in list(watchers):
-                await watcher(message, done, total, unit)
-
-        try:
-            return await self._pulls.run(entry.name, lambda: self._puller.pull(entry, tell))
-        finally:
-            watchers.remove(progress)
-
-    def _entry(self, model: str, source: str | None, folder: str = "") -> Entry:
-        if source is not None:
-            self._shelf.folder(model)
-            known = catalog().get(model.lower())
-            return parse(model, source, folder) if known is None else pinned(known, source, folder)
-        if model.startswith(REMOTE):
-            raise UserError(f"{model!r} is served by another machine; there is nothing to pull. Load it as it is.")
-        try:
-            return catalog()[self._resolve(model)]
-        except NotFound:
-            if "/" not in model:
-                raise
-            return parse(model.partition("@")[0], f"hub:{model}")
+        return await self._library.pull(model, source, progress, folder)
 
     async def load(
         self, model: str, engine: str = "auto", device: str = "auto", keep_alive: str = KEEP_ALIVE,
@@ -226,27 +195,15 @@ class ModelService:
         here = self.residency.get(name)
         if here is not None and engine not in {"auto", here.loaded.engine, here.order.engine}:
             raise UserError(f"{name!r} is loaded with {here.loaded.engine} already; unload it first")
-        stored = None if remote else await self._stored(name, progress)
+        stored = None if remote else await self._library.stored(name, progress)
+        if stored is not None and stored.kind == adapted.KIND:
+            under = adapted.named(stored.base, [item.name for item in self._shelf.all()])
+            if under in catalog():
+                await self._library.stored(under, progress)
         order, reason = self._orders.make(name, stored, engine, device, replicas=replicas, keep=keep)
         if here is None:
             await progress(f"loading {name}: it takes about {show_bytes(order.need.host)}")
         return await self.residency.load(order, progress), reason
-
-    async def _stored(self, name: str, progress: Progress) -> Stored:
-        stored = self._shelf.get(name)
-        if stored is not None:
-            return stored
-        if name not in catalog() or self._settings.offline:
-            raise Failed(
-                f"{name!r} is not on this machine"
-                + (" and the setting 'offline' forbids fetching it" if name in catalog() else "")
-                + f"; nothing was loaded. Pull it first: agentos call models.pull --model {name}"
-            )
-        await self.pull(name, None, progress)
-        stored = self._shelf.get(name)
-        if stored is None:
-            raise Failed(f"{name!r} was fetched and has been deleted meanwhile; nothing was loaded")
-        return stored
 
     async def unload(self, model: str) -> Unloaded:
         """Takes a model out of memory.
@@ -282,7 +239,7 @@ class ModelService:
             raise UserError(f"max_tokens must be at least 1, and is {max_tokens}")
         name = self._resolve(model)
         known = self._shelf.get(name) or catalog().get(name)
-        if known is not None and known.kind != "causal":
+        if known is not None and known.kind not in {"causal", adapted.KIND}:
             raise UserError(f"{name!r} is an {known.kind} model and writes no text; name a causal model")
         async with self.residency.using(name, lambda: self._bring(name, ctx)) as held:
             try:
@@ -316,7 +273,7 @@ class ModelService:
         Raises:
             Failed: it is not stored, or this installation cannot quantize.
         """
-        stored = await self._stored(self._resolve(model), ctx.progress)
+        stored = await self._library.stored(self._resolve(model), ctx.progress)
         if self._quantizer is None:
             raise Failed("this installation has no quantizer; nothing was changed")
         return await self._quantizer(stored, bits, output, self._shelf, self._settings, ctx.progress)
@@ -335,8 +292,9 @@ class ModelService:
             raise UserError(f"{name!r} is loaded and was left as it is. Unload it first, then delete it.")
         if stored is None:
             raise UserError(f"{name!r} is not on this machine; there is nothing to delete")
-        await asyncio.to_thread(self._puller.forget, stored)
+        await asyncio.to_thread(self._library.puller.forget, stored)
         freed = await asyncio.to_thread(on_disk, stored.path)
+        self.residency.eviction.forget(name)
         kept = self._trash.put("model", name, stored.path, call, user)
         return Deleted(name, freed, kept.undo_id, kept.until)
 

@@ -6,11 +6,16 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import psutil
 
 from agentos.errors import AgentosError, Retry
-from agentos.models.residency import Order, Residency, Resident
+from agentos.models.residency import Residency
+from agentos.models.resident import Order, Resident
+from agentos.types import Engine
 from agentos.types.units import show_bytes
 
 log = logging.getLogger(__name__)
@@ -24,6 +29,14 @@ LONGEST = 60.0
 """The longest wait before a restart, in seconds."""
 GIVE_WAY = 3
 """Failures in a row after which callers are sent away instead of waiting for the restart."""
+LOADING = 60.0
+"""The patience with a load whose processes nobody can name, so that only its pulse and its memory can be seen."""
+_WORKED = 0.1
+"""Seconds of processor time between two looks that are work; answering pulses alone takes less."""
+_TOOK = 1 << 20
+"""Bytes more or less between two looks that are work."""
+_SAVE = 60.0
+"""Seconds after which what eviction knows is kept."""
 _LOOK = 10.0
 """How often the memory of an idle engine is looked at; a busy one's at every pulse."""
 
@@ -37,6 +50,17 @@ class _Watch:
     """When its progress last moved, or it owed nothing."""
     looked: float
     progress: int = -1
+    worked: float = 0.0
+    memory: int = 0
+
+
+@runtime_checkable
+class Seen(Protocol):
+    """An engine that names its processes, so that what they do can be seen while they cannot answer."""
+
+    def pids(self) -> Sequence[int]:
+        """Those that run now; what is below them counts too."""
+        ...
 
 
 @dataclass
@@ -68,6 +92,7 @@ class Supervisor:
         self.down: dict[str, Down] = {}
         self._restarts: dict[str, asyncio.Task[None]] = {}
         self._checks: dict[str, asyncio.Task[None]] = {}
+        self._saved = clock()
         residency.lost = self._lost
         residency.recovered = self._recovered
 
@@ -90,10 +115,20 @@ class Supervisor:
         self._residency.admission.changed()  # other programs may have given memory back
         for name, held in {**self._residency.all(), **self._residency.dead()}.items():
             if name not in self._checks:
-                task = self._checks[name] = asyncio.create_task(self._check(name, held))
-                task.add_done_callback(lambda _, name=name: self._checks.pop(name, None))  # type: ignore[misc]
-        for name in [name for name in self._watches if self._residency.get(name) is None]:
+                self._check_soon(name, self._check(name, held))
+        for name, (_, engine) in self._residency.starting.items():
+            if name not in self._checks:
+                self._check_soon(name, self._check_load(name, engine))
+        gone = [name for name in self._watches if name not in self._residency.starting]
+        for name in [name for name in gone if self._residency.get(name) is None]:
             del self._watches[name]
+        if self._clock() - self._saved >= _SAVE:
+            self._saved = self._clock()
+            self._residency.save()
+
+    def _check_soon(self, name: str, check: Coroutine[Any, Any, None]) -> None:
+        task = self._checks[name] = asyncio.create_task(check)
+        task.add_done_callback(lambda _: self._checks.pop(name, None))
 
     async def _check(self, name: str, held: Resident) -> None:
         try:
@@ -103,6 +138,30 @@ class Supervisor:
                 self._lost(name, held, why)
         except AgentosError:
             log.exception("an engine could not be looked after")
+
+    async def _check_load(self, name: str, engine: Engine) -> None:
+        """Ends a load that stands still: no pulse that moves, no processor time, no memory that comes or goes."""
+        now = self._clock()
+        watch = self._watches.get(name)
+        if watch is None or watch.engine is not engine:
+            watch = self._watches[name] = _Watch(engine, now, now, now)
+        if not engine.alive:
+            watch.moved = now  # its process is being started
+            return
+        if await asyncio.to_thread(_moved, watch, engine):
+            watch.moved = now
+        else:
+            with contextlib.suppress(AgentosError):  # a library that is being loaded can keep it from answering
+                pulse = await engine.pulse()
+                if pulse.progress != watch.progress:
+                    watch.progress, watch.moved = pulse.progress, now
+        still = self._clock() - watch.moved
+        there = self._residency.starting.get(name)
+        if there is None or there[1] is not engine:
+            return
+        if still >= (PATIENCE if isinstance(engine, Seen) else LOADING):
+            log.warning("the load of %s stood still and was ended", name)
+            await engine.kill(f"its load stood still for {still:.0f} s")
 
     async def _ill(self, name: str, held: Resident) -> str:
         if not held.alive:
@@ -209,3 +268,25 @@ class Supervisor:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+
+def _moved(watch: _Watch, engine: Engine) -> bool:
+    """Whether an engine's processes have worked since the last look, or taken or given memory."""
+    memory, worked = engine.memory(), _worked(engine.pids()) if isinstance(engine, Seen) else 0.0
+    moved = abs(memory - watch.memory) >= _TOOK or abs(worked - watch.worked) >= _WORKED
+    if moved:
+        watch.memory, watch.worked = memory, worked
+    return moved
+
+
+def _worked(pids: Sequence[int]) -> float:
+    """Seconds of processor time of processes and all below them."""
+    total = 0.0
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            root = psutil.Process(pid)
+            for process in [root, *root.children(recursive=True)]:
+                with contextlib.suppress(psutil.Error):
+                    spent = process.cpu_times()
+                    total += spent.user + spent.system
+    return total

@@ -9,7 +9,8 @@ from agentos.errors import UserError
 from agentos.models.budget import HOST, Need
 from agentos.models.catalog import catalog
 from agentos.models.choice import REMOTE
-from agentos.models.residency import Residency, Resident
+from agentos.models.residency import Residency
+from agentos.models.resident import Resident
 from agentos.models.shelf import Stored
 from agentos.models.supervision import Down
 from agentos.types import Json, Live, ModelCard, ModelList, ModelRow
@@ -25,7 +26,7 @@ def listing(
         UserError: there is no such state.
     """
     loaded = residency.all()
-    coming = dict.fromkeys([*residency.starting, *residency.admission.waiting, *down])
+    coming = dict.fromkeys([*residency.starting, *residency.admission.waiting, *down, *residency.ending])
     there = dict.fromkeys([*loaded, *coming])
     named = dict.fromkeys([*catalog(), *remote])
     names = dict.fromkeys([*there, *stored, *named])
@@ -47,13 +48,18 @@ def _live(name: str, residency: Residency, down: Mapping[str, Down]) -> Live | N
     gpu = sum(size for kind, size in claim.items() if kind != HOST)
     counts = (meter.served, meter.tokens, meter.rate)
     if held is not None:
-        made = held.loaded
+        made, replicas = held.loaded, getattr(held.engine, "replicas", 1)
         return Live(
             "busy" if held.users else "ready", made.device, held.engine.memory(), made.gpu_memory, held.users,
             max(0, meter.asking - held.users), *counts, "forever" if held.kernel else held.keep_text,
             None if held.expires is None or held.users else max(0.0, held.expires - residency.now()),
+            replicas=replicas, healthy=getattr(held.engine, "healthy", replicas),
             restarts=meter.restarts, pid=made.pid, cost=meter.cost,
         )
+    if name in residency.ending and name not in down:
+        held = residency.ending[name][0]
+        return Live("unloading", held.loaded.device, held.engine.memory(), gpu, 0, meter.asking, *counts,
+                    held.keep_text, None, healthy=0, restarts=meter.restarts, cost=meter.cost)
     if name in residency.starting:
         order, _ = residency.starting[name]
         state = "restarting" if name in down else "loading"

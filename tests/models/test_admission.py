@@ -11,7 +11,8 @@ import pytest
 from agentos.engines.host import ChildEngine
 from agentos.errors import Failed
 from agentos.models.budget import HOST, Budget, Need
-from agentos.models.residency import Order, Residency, Resident
+from agentos.models.residency import Residency
+from agentos.models.resident import Order, Resident
 from agentos.types import ModelSpec
 from tests.models.conftest import Told
 

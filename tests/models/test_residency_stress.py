@@ -13,7 +13,8 @@ from agentos.engines.footprint import held as footprint
 from agentos.engines.host import ChildEngine
 from agentos.errors import AgentosError
 from agentos.models.budget import HOST, Budget, Need
-from agentos.models.residency import Order, Residency
+from agentos.models.residency import Residency
+from agentos.models.resident import Order
 from agentos.models.supervision import Supervisor
 from agentos.types import Generation, ModelSpec, Prompt
 

@@ -11,7 +11,8 @@ import pytest
 
 from agentos.engines.host import ChildEngine
 from agentos.errors import Failed, Retry
-from agentos.models.residency import Order, Residency
+from agentos.models.residency import Residency
+from agentos.models.resident import Order
 from agentos.models.supervision import LONGEST, Supervisor
 from agentos.types import Engine, Generation, ModelSpec
 
