@@ -93,15 +93,15 @@ class Worker:
                 self._pool.submit(self._serve, line)
 
     def _serve(self, line: wire.Line) -> None:
-        ident, ended = line["id"], False
+        ident = line["id"]
         try:
             answer = self._answer(line)
         except Exception as error:
-            answer, ended = self._fault(error), exhausted(error)
+            answer = self._fault(error)
         self._owed.discard(ident)  # before it is sent: who has the answer finds the engine idle
         self._cancelled.discard(ident)
         self._send({"id": ident, **answer})
-        if ended:
+        if "ends" in answer:
             os._exit(EXHAUSTED)
 
     def _read(self) -> None:
@@ -194,10 +194,10 @@ class Worker:
         if isinstance(error, AgentosError):
             kind = "user" if isinstance(error, UserError) else "retry" if isinstance(error, Retry) else "failed"
             return {"error": str(error), "kind": kind}
-        if exhausted(error):
+        if exhausted(error):  # the process ends once this is said
             given = f"the {show_bytes(self._limit)} it was given" if self._limit else "memory"
             why = f"the {self._name} engine ran out of {given} and ended; nothing else did"
-            return {"error": why, "kind": "failed"}
+            return {"error": why, "kind": "failed", "ends": True}
         traceback.print_exception(error)
         return {"error": f"{type(error).__name__}: {error}", "kind": "failed"}
 
