@@ -181,6 +181,10 @@ class Nursery:
             process.kill()
             self._lose()
 
+    def __del__(self) -> None:
+        """Ends the nursery process of a system that went without closing it."""
+        self.close()
+
     def _hear(self) -> None:
         assert self._socket is not None
         try:
