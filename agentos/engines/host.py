@@ -169,6 +169,17 @@ class ChildEngine:
         ) as answers:
             return wire.read_predicted((await anext(answers))["predicted"])
 
+    async def perplexity(self, text: str) -> float:
+        """How well the model foretells a text: the exponential of a token's mean negative log-likelihood.
+
+        Raises:
+            Failed: the process died.
+            UserError: the model writes no text.
+        """
+        line = {"op": "perplexity", "text": text}
+        async with contextlib.aclosing(self._ask(f"perplexity/{next(self._numbers)}", line)) as answers:
+            return float((await anext(answers))["perplexity"])
+
     async def pulse(self) -> Pulse:
         """A sign of life.
 
@@ -249,7 +260,7 @@ class ChildEngine:
                     if waiting is not None:
                         waiting.put_nowait(line)
             code = await process.wait()
-            why = self._why or _cause(code)
+            why = self._why or _cause(code, limited=self.spec is not None and self.spec.limit is not None)
         except ValueError as error:  # no line of ours: nothing it says can be trusted any more
             why = f"it wrote what cannot be read: {error}"
             process.kill()
@@ -288,7 +299,7 @@ class ChildEngine:
             del self._waiting[ident]
 
 
-def _cause(code: int) -> str:
+def _cause(code: int, *, limited: bool) -> str:
     if code == EXHAUSTED:
         return "it ran out of the memory it was given"
     if code == UNSEEN:
@@ -296,5 +307,7 @@ def _cause(code: int) -> str:
     if code < 0:
         import signal
 
-        return f"killed by {signal.Signals(-code).name}" + (", out of memory?" if code == -signal.SIGKILL else "")
+        # libraries in C that are refused memory fall over it
+        short = {signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT} if limited else {signal.SIGKILL}
+        return f"killed by {signal.Signals(-code).name}" + (", out of memory?" if -code in short else "")
     return f"exit code {code}"
