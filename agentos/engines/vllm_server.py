@@ -1,0 +1,140 @@
+"""Where a server runs: on this machine by the leash, or elsewhere by whoever implements `Start`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from agentos.engines import leash
+from agentos.errors import Failed
+from agentos.types import Bytes
+
+_PATIENCE = 10.0
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A server to start: everything but where."""
+
+    python: Path
+    """Of the environment that vLLM is installed in."""
+    arguments: tuple[str, ...]
+    """The server's, without its address."""
+    environ: Mapping[str, str]
+    """On top of the starter's own; holds `VLLM_API_KEY`, which no argument ever does."""
+    log: Path
+    """Where it writes; read to say how far a load is and why one failed."""
+    limit: Bytes | None = None
+    """Most that its processes may hold together."""
+
+
+class Server(Protocol):
+    """A server that was started, wherever it runs."""
+
+    address: str
+    """`unix:PATH` or `HOST:PORT`."""
+    pid: int
+    """Of the server on its own machine."""
+    local: bool
+    """Whether its processes are this machine's, so that they can be looked at."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        ...
+
+    def processes(self) -> list[int]:
+        """All of its processes; empty where it is not local."""
+        ...
+
+    async def ended(self) -> str:
+        """Waits until nothing of it is left; why it ended."""
+        ...
+
+    async def kill(self, why: str) -> None:
+        """Ends it at once and returns when nothing of it is left; `ended` then says why."""
+        ...
+
+
+Start = Callable[[Launch], Awaitable[Server]]
+"""Starts a server somewhere. Failed: it could not even be started."""
+
+
+class Leashed:
+    """A server on this machine, reached by a socket in a folder that only its owner can enter."""
+
+    local = True
+
+    def __init__(self, process: asyncio.subprocess.Process, folder: str, pid: int) -> None:
+        """Of a leash that has said that it started; the folder is the server's own."""
+        self.address = f"unix:{folder}/socket"
+        self._folder = folder
+        self.pid = pid
+        self._process = process
+        self._why = ""
+        self._end = asyncio.create_task(self._listen())
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return not self._end.done()
+
+    def processes(self) -> list[int]:
+        """The server and all below it."""
+        return leash.below(self._process.pid) if self.alive else []
+
+    async def ended(self) -> str:
+        """Waits until nothing of it is left; why it ended."""
+        return await asyncio.shield(self._end)
+
+    async def kill(self, why: str) -> None:
+        """Ends it at once."""
+        self._why = self._why or why
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        done, _ = await asyncio.wait([self._end], timeout=_PATIENCE)
+        if not done:  # a leash that was stopped: the server goes with it
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await asyncio.wait([self._end])
+
+    async def _listen(self) -> str:
+        assert self._process.stdout is not None
+        said = ""
+        while line := await self._process.stdout.readline():
+            said = str(json.loads(line).get("ended", said))
+        await self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)  # a leash that was killed could not
+        return self._why or said or "the process that holds it was killed"
+
+
+async def start(launch: Launch) -> Leashed:
+    """Starts a server on this machine, so that nothing of it outlives this process, however this process ends."""
+    folder = tempfile.mkdtemp(prefix="agentos-")
+    program = [str(launch.python), "-m", "vllm.entrypoints.openai.api_server"]
+    given = {
+        "command": [*program, *launch.arguments, "--uds", f"{folder}/socket"],
+        "folder": folder, "vital": "VLLM::", "limit": launch.limit, "oom": 500,
+    }
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    with launch.log.open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", leash.__file__, json.dumps(given),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
+            env={**own, **launch.environ, "TMPDIR": folder, "VLLM_RPC_BASE_PATH": folder}, start_new_session=True,
+        )
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    if not line or "started" not in (said := json.loads(line)):
+        await process.wait()
+        raise Failed(f"the server could not be started; nothing was loaded. See {launch.log}.")
+    return Leashed(process, folder, int(said["started"]))
