@@ -99,11 +99,18 @@ async def _load(spec: ModelSpec, settings: Settings, nursery: Nursery) -> tuple[
         await engine.load(spec)
         loaded = time.perf_counter() - started
         said, first = await _first(engine, started)
-        while (await engine.pulse()).busy:  # noqa: ASYNC110  # it writes what it keeps for the next load
+        while await _busy(engine):  # noqa: ASYNC110  # it writes what it keeps for the next load
             await asyncio.sleep(0.1)
         return loaded, first, said
     finally:
         await engine.unload()
+
+
+async def _busy(engine: ChildEngine) -> bool:
+    try:
+        return (await engine.pulse()).busy
+    except Failed:
+        return engine.alive  # a sign of life that is late: it is at work
 
 
 async def _first(engine: ChildEngine, started: float) -> tuple[str, float]:
