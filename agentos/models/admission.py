@@ -161,10 +161,11 @@ class Admission:
                 continue
             within = f" within the setting {self.budget.setting!r}" if kind == HOST and self.budget.setting else ""
             beside = f" beside {', '.join(fixed)} ({show_bytes(taken)}, which stay)" if taken else ""
+            quantize = f"Quantize it (agentos call models.quantize --model {name} --bits 4), raise" * need.smaller
             raise Failed(
                 f"{name!r} needs {show_bytes(wanted)} of {kind} and this machine can give "
-                f"{show_bytes(max(0, limit - taken))}{within}{beside}; nothing was loaded. Quantize it (agentos call "
-                f"models.quantize --model {name} --bits 4), raise the setting "
+                f"{show_bytes(max(0, limit - taken))}{within}{beside}; nothing was loaded. {quantize or 'Raise'} the "
+                f"setting "
                 f"{'memory_budget' if kind == HOST else 'gpu_memory_budget'!r}, or close other programs."
             )
 

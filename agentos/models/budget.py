@@ -24,6 +24,10 @@ class Need:
     bytes: Mapping[str, int] = field(default_factory=dict)
     measured: bool = False
     """Whether that was measured here, and not estimated."""
+    smaller: bool = False
+    """Whether quantizing the model would make it smaller."""
+    after: int = 0
+    """Bytes of main memory that it was measured to take once it was loaded; while it is loaded it may take more."""
 
     @property
     def host(self) -> int:

@@ -18,7 +18,10 @@ from agentos.models.remembered import Key, Remembered
 from agentos.models.remotes import Remotes
 from agentos.models.resident import Order
 from agentos.models.shelf import Shelf, Stored
-from agentos.types import Engine, Json, ModelSpec
+from agentos.types import Engine, ModelSpec
+
+_MORE = 102
+"""Per cent of what was measured that is set aside the next time."""
 
 
 class Orders:
@@ -67,13 +70,9 @@ class Orders:
         return Order(spec, lambda: self._engine_for(chosen), *keep, need, growth, key, chosen), reason
 
     def _facts(self, name: str, stored: Stored | None) -> Facts:
-        config: dict[str, Json] = {}
-        whole = self._whole(stored)
-        with contextlib.suppress(OSError, ValueError):
-            config = json.loads((whole.path / "config.json").read_text("utf-8")) if whole is not None else {}
         return Facts(
             self._vllm(), len(self._budget.kinds) > 1, stored.kind if stored else "",
-            "quantization_config" in config, self._meters.of(name).crowd,
+            _quantized(self._whole(stored)), self._meters.of(name).crowd,
         )
 
     def _paths(self, stored: Stored | None) -> tuple[Path | None, Path | None]:
@@ -105,12 +104,23 @@ class Orders:
         kind, _, count = engine.partition("*")
         cards = self._cards(kind, device)
         context = self._settings.context
-        guess = memory.need(stored, kind, context, cards)
-        guess = Need({what: size * int(count or 1) for what, size in guess.bytes.items()})
+        guess = memory.need(stored, kind, context, cards, engine_settings(self._settings, kind))
+        small = stored is not None and stored.kind == "causal" and not _quantized(stored)
+        guess = Need({what: size * int(count or 1) for what, size in guess.bytes.items()}, smaller=small)
         weights = "".join(sorted(stored.weights.values())) if stored is not None else ""
         key = Key(name, engine, "gpu" if cards else "cpu", context, weights)
         seen = self._remembered.get(key)
         if seen is None:
             return guess, key
         there = {card: seen.gpu // len(cards) if seen.gpu else guess.bytes[card] for card in cards}
-        return Need({HOST: max(seen.loaded, seen.peak) * 51 // 50, **there}, measured=True), key
+        after = max(seen.loaded, seen.peak) * _MORE // 100
+        there[HOST] = max(after, seen.loading * _MORE // 100)
+        return Need(there, measured=True, smaller=small, after=after), key
+
+
+def _quantized(stored: Stored | None) -> bool:
+    """Whether a model is stored in fewer bits already."""
+    with contextlib.suppress(OSError, ValueError):
+        said = json.loads((stored.path / "config.json").read_text("utf-8")) if stored is not None else {}
+        return "quantization_config" in said
+    return False

@@ -10,9 +10,10 @@ from typing import Any
 from agentos.store import Store
 
 _TABLE = """
-create table if not exists model_needs (
+create table if not exists model_memory (
     model text not null, engine text not null, device text not null, context integer not null,
-    weights text not null, loaded integer not null, peak integer not null, gpu integer not null,
+    weights text not null, loaded integer not null, peak integer not null,
+    loading integer not null, gpu integer not null,
     primary key (model, engine, device, context)
 ) without rowid;
 create table if not exists model_uses (id integer primary key check (id = 1), uses text not null);
@@ -39,6 +40,8 @@ class Measure:
     """Just after loading."""
     peak: int
     """At most, while it was used."""
+    loading: int
+    """At most, while it was loaded."""
     gpu: int
 
 
@@ -53,7 +56,7 @@ class Remembered:
     def get(self, key: Key) -> Measure | None:
         """What was measured, or None."""
         row = self._store.connection.execute(
-            "select loaded, peak, gpu from model_needs where model=? and engine=? and device=? and context=? "
+            "select loaded, peak, loading, gpu from model_memory where model=? and engine=? and device=? and context=? "
             "and weights=?", (key.model, key.engine, key.device, key.context, key.weights),
         ).fetchone()
         return None if row is None else Measure(*row)
@@ -62,12 +65,13 @@ class Remembered:
         """Notes what was measured; a peak that was higher before stands."""
         old = self.get(key)
         peak = max(seen.peak, seen.loaded, old.peak if old else 0)
-        if old == Measure(seen.loaded, peak, seen.gpu):
+        if old == Measure(seen.loaded, peak, seen.loading, seen.gpu):
             return
         with self._store.transaction() as connection:
             connection.execute(
-                "insert or replace into model_needs values (?, ?, ?, ?, ?, ?, ?, ?)",
-                (key.model, key.engine, key.device, key.context, key.weights, seen.loaded, peak, seen.gpu),
+                "insert or replace into model_memory values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (key.model, key.engine, key.device, key.context, key.weights, seen.loaded, peak, seen.loading,
+                 seen.gpu),
             )
 
     def keep(self, uses: Mapping[str, Any]) -> None:

@@ -47,6 +47,8 @@ class Residency:
         self._watchers: dict[str, list[Progress]] = {}
         self._coming: Counter[str] = Counter()
         self._changed = asyncio.Event()
+        self._most: dict[str, int] = {}
+        """Bytes that loading engines have held at most."""
         self.starting: dict[str, tuple[Order, Engine]] = {}
         """Engines that are loading."""
         self.budget = budget or Budget(lambda: 1 << 62)
@@ -138,6 +140,7 @@ class Residency:
             held = Resident(engine, loaded, order, order.keep, order.keep_text, self._coming)
             await self._settle(held)
         except BaseException:
+            self._most.pop(name, None)
             if engine is not None:
                 await asyncio.shield(engine.unload())
             self._release(name)
@@ -160,7 +163,9 @@ class Residency:
         loading = asyncio.ensure_future(engine.load(spec, tell))
         try:
             while not (await asyncio.wait({loading}, timeout=_LOOK))[0]:
-                if not await self.fits(spec.name, engine.memory()):
+                memory = engine.memory()
+                self._most[spec.name] = max(memory, self._most.get(spec.name, 0))
+                if not await self.fits(spec.name, memory):
                     await engine.kill("it took more memory while it was loaded than there is room for")
         except BaseException:
             loading.cancel()
@@ -179,6 +184,7 @@ class Residency:
         """Charges a loaded model what it was measured to take."""
         order, name = held.order, held.order.spec.name
         held.memory = held.peak = held.engine.memory()
+        held.loading = max(held.memory, self._most.pop(name, 0))
         claim = dict(self.budget.claims.get(name, {}))
         if not claim:
             return
@@ -188,7 +194,7 @@ class Residency:
                 f"is no room for more; it was ended and nothing else was touched. Raise the setting 'memory_budget'."
             )
         expected = held.memory + order.growth
-        claim[HOST] = max(expected, order.need.host) if order.need.measured else expected
+        claim[HOST] = max(expected, order.need.after)
         cards = [kind for kind in claim if kind != HOST]
         if held.loaded.gpu_memory:
             claim |= {card: held.loaded.gpu_memory // len(cards) for card in cards}
@@ -200,7 +206,7 @@ class Residency:
         order = held.order
         if self.remembered is not None and order.key is not None:
             loaded = max(0, self.budget.claims[order.spec.name][HOST])
-            self.remembered.put(order.key, Measure(loaded, held.peak, held.loaded.gpu_memory))
+            self.remembered.put(order.key, Measure(loaded, held.peak, held.loading, held.loaded.gpu_memory))
 
     def _release(self, name: str) -> None:
         self.budget.release(name)
@@ -277,9 +283,10 @@ class Residency:
             UserError: it is answering somebody.
         """
         held = self._held.get(name)
-        if held is not None and held.users and held.alive:
+        users = held.users + self._coming[name] if held is not None else 0
+        if held is not None and users and held.alive:
             raise UserError(
-                f"{name!r} is answering {held.users} request(s) and was left in memory. Wait for them or cancel them."
+                f"{name!r} is answering {users} request(s) and was left in memory. Wait for them or cancel them."
             )
         return await self.clear(name)
 

@@ -45,6 +45,8 @@ class Resident:
     memory: int = 0
     """Bytes it was last seen to hold."""
     peak: int = 0
+    loading: int = 0
+    """Bytes it was seen to hold at most while it was loaded."""
 
     @property
     def alive(self) -> bool:
