@@ -51,6 +51,8 @@ class _Watch:
     looked: float
     progress: int = -1
     worked: float = 0.0
+    since: float | None = None
+    """Processor time when it was first seen to stand still."""
     memory: int = 0
 
 
@@ -179,16 +181,32 @@ class Supervisor:
             if not held.alive:
                 return "its process ended"
             silent = self._clock() - watch.heard
-            return f"it gave no sign of life for {silent:.0f} s ({error})" if silent >= PATIENCE else ""
+            wedged = await self._wedged(watch, held.engine, silent)
+            return f"it gave no sign of life for {silent:.0f} s ({error})" if wedged else ""
         now = watch.heard = self._clock()
         if pulse.progress != watch.progress or not pulse.busy:
-            watch.progress, watch.moved = pulse.progress, now
-        if now - watch.moved >= PATIENCE:
+            watch.progress, watch.moved, watch.since = pulse.progress, now, None
+        if await self._wedged(watch, held.engine, now - watch.moved):
             return f"it owes an answer and has stood still for {now - watch.moved:.0f} s"
         if pulse.busy or now - watch.looked >= _LOOK:
             watch.looked = now
             return await self._grown(name, held)
         return ""
+
+    async def _wedged(self, watch: _Watch, engine: Engine, still: float) -> bool:
+        """Whether it stands still for another reason than that others take the processor.
+
+        It does where it slept all the time, or had as much of the processor as should do.
+        """
+        if still < EVERY:
+            return False
+        if not isinstance(engine, Seen):
+            return still >= PATIENCE
+        worked = await asyncio.to_thread(_worked, engine.pids())
+        if watch.since is None:
+            watch.since = worked
+        had = worked - watch.since
+        return still >= PATIENCE and (had < _WORKED or had >= PATIENCE or still >= LOADING)
 
     async def _grown(self, name: str, held: Resident) -> str:
         held.memory = held.engine.memory()
@@ -209,7 +227,7 @@ class Supervisor:
         now = self._clock()
         until = None if held.stays else now + (held.keep or 0.0) if held.users else held.expires
         wait = self._failed(name)
-        log.warning("engine of %s ended; it is started again in %g s", name, wait)
+        log.warning("engine of %s ended (%s); it is started again in %g s", name, why, wait)
         self.down[name] = Down(held.order, held.kernel, until, now + wait, why)
         self._restarts[name] = asyncio.create_task(self._restart(name))
 
