@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ _HEADS = ("classifier.out_proj.weight", "classifier.weight", "score.weight")
 _PREFIX = "base_model.model."
 
 
-def apply(model: Any, folder: Path) -> Any:
+def apply(model: Any, folder: Path, tick: Callable[[], None] = lambda: None) -> Any:
     """The model with an adapter in its weights, in the type they had; the given one is used up, also on failure.
 
-    Rank, scale, rsLoRA, DoRA and layers that were trained whole are as the adapter's own file says. The sum is
-    made in fp32 and rounded once.
+    Rank, scale, rsLoRA, DoRA and layers that were trained whole are as the adapter's own file says. Each layer's
+    sum is made in fp32 and rounded once; `tick` is called after it.
 
     Raises:
         Failed: the folder holds no LoRA adapter in safetensors, or one that was made for another model.
@@ -43,11 +44,10 @@ def apply(model: Any, folder: Path) -> Any:
             warnings.simplefilter("ignore")  # what it warns of is checked below, and fails
             config = peft.PeftConfig.from_pretrained(str(folder))
             config.inference_mode = True
-            wrapped: Any = peft.PeftModel(model, config, low_cpu_mem_usage=True)
-            _widen(wrapped)
+            wrapped: Any = peft.PeftModel(model, config)
             weights = peft.load_peft_weights(str(folder), device="cpu")
-            told = peft.set_peft_model_state_dict(wrapped, weights, low_cpu_mem_usage=True)
-            _check(wrapped, told)
+            _check(peft.set_peft_model_state_dict(wrapped, weights))
+            _merge(wrapped, tick)
             merged = wrapped.merge_and_unload()
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise Failed(
@@ -81,24 +81,27 @@ def head(folder: Path) -> tuple[str, ...] | None:
     return tuple(str(named.get(str(at), f"LABEL_{at}")) for at in range(heads[0][0]))
 
 
-def _check(wrapped: Any, told: Any) -> None:
-    """Every weight of the adapter has a place in the base, and every place that it prepared has its weight."""
-    empty = sorted(name for name, value in wrapped.named_parameters() if value.is_meta)
+def _check(told: Any) -> None:
+    """Every weight of the adapter has a place in the base, and every place that was made for one has its weight."""
     own = (".lora_", "modules_to_save.")
-    missing = sorted({*empty, *(name for name in told.missing_keys if any(mark in name for mark in own))})
+    missing = sorted(name for name in told.missing_keys if any(mark in name for mark in own))
     if told.unexpected_keys:
         raise ValueError(f"the base has no place for {sorted(told.unexpected_keys)[0]!r}")
     if missing:
         raise ValueError(f"it has no weights for {missing[0]!r}")
 
 
-def _widen(wrapped: Any) -> None:
-    """Puts the layers that it changes into fp32, before its own weights are there: they take the layer's type."""
+def _merge(wrapped: Any, tick: Callable[[], None]) -> None:
+    """Works it into one layer after the other, so that one at a time is in fp32."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     layers: list[Any] = [module for module in wrapped.modules() if isinstance(module, BaseTunerLayer)]
     for layer in layers:
+        held = layer.get_base_layer().weight.dtype
         layer.float()
+        layer.merge()
+        layer.to(held)
+        tick()
 
 
 def _untie(model: Any, folder: Path) -> None:

@@ -229,7 +229,7 @@ def load(
             )
         model.to(dtype=_form(model, device))
         if spec.adapter is not None:
-            model = adapters.apply(model, spec.adapter)
+            model = adapters.apply(model, spec.adapter, tick)
         model.eval().to(device)
     return Encoder(model, tokenizer, context=spec.context, device=device, pool=pool, tick=tick)
 

@@ -98,7 +98,7 @@ def test_a_base_is_known_by_its_hub_id_its_name_and_its_folder(said: str, name: 
 @pytest.mark.parametrize(
     ("base", "kind", "why"), [("tiny-base", "IA3", "LoRA"), (None, "LORA", "does not name the model")]
 )
-async def test_what_is_no_lora_adapter_or_names_no_base_is_not_stored(models, adapter, tmp_path, base, kind, why):
+async def test_what_is_no_lora_adapter_or_names_no_base_is_not_stored(models, adapter, tmp_path, *, base, kind, why):
     folder = tmp_path / "strange"
     shutil.copytree(adapter, folder)
     renamed(folder, base, peft_type=kind)
