@@ -192,8 +192,8 @@ async def _measure(settings: Settings, kept: Path, operations: int) -> dict[str,
     left = sampler.left()
     remains = sum(map(footprint, left)) + max(0, footprint(os.getpid()) - own)
     figures = _figures(sampler, remains) | {
-        "load": load, "operations": operations, "seconds": round(took, 1), "samples_a_second": round(len(sampler.held) / took, 1),
-        "evictions": evictions,
+        "load": load, "operations": operations, "seconds": round(took, 1), "evictions": evictions,
+        "samples_a_second": round(len(sampler.held) / took, 1),
         "done": dict(sorted(trial.counts.items())), "errors": dict(trial.said.most_common(12)),
         "nursery": nursery.memory(),
         "left": {

@@ -73,8 +73,9 @@ class Budget:
         """
         self._free = free
         self._setting = _bytes("memory_budget", setting)
+        each = _bytes("gpu_memory_budget", gpu_setting)
         self._cards = {
-            f"gpu {n}": min(_bytes("gpu_memory_budget", gpu_setting) or total * 9 // 10, total)
+            f"gpu {n}": min(each or total * 9 // 10, total)
             for n, (total, _) in enumerate(cards)
         }
         self.claims: dict[str, dict[str, int]] = {}
