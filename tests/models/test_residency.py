@@ -181,3 +181,41 @@ async def test_close_ends_every_process(residency: Residency) -> None:
     await residency.close()
     await asyncio.wait([loading])
     assert children() == []
+
+
+async def test_a_first_load_with_a_low_estimate_survives_where_there_is_room(clock: Clock) -> None:
+    roomy = Residency(clock, Budget(lambda: 1 << 40, "400MiB"))
+    what = ModelSpec("m", settings={"script": "[]", "memory": 150 << 20})
+    held = await roomy.load(order(what, need=20 << 20))
+    assert held.alive and roomy.budget.claims["m"][HOST] >= 150 << 20
+    await roomy.close()
+
+
+async def test_a_load_that_takes_more_than_there_is_ends_and_gives_everything_back(clock: Clock) -> None:
+    tight = Residency(clock, Budget(lambda: 1 << 40, "100MiB"))
+    with pytest.raises(Failed):
+        await tight.load(order(ModelSpec("m", settings={"script": "[]", "memory": 600 << 20}), need=20 << 20))
+    assert tight.budget.claims == {} and tight.all() == {} and children() == []
+
+
+async def test_a_model_asked_for_while_it_leaves_has_a_claim_of_its_own(clock: Clock) -> None:
+    small = Residency(clock, Budget(lambda: 1 << 40, "150MiB"))
+    first = await small.load(order(spec(), need=100 << 20))
+    leaving = asyncio.create_task(small.drop("m"))
+    await asyncio.sleep(0)
+    assert "m" in small.ending and small.budget.used(HOST) > 0
+    second = await small.load(order(spec(), need=100 << 20))
+    await leaving
+    assert second.alive and not first.alive and set(small.budget.claims) == {"m"} and small.ending == {}
+    await small.close()
+
+
+async def test_loads_and_evictions_are_told(clock: Clock) -> None:
+    small = Residency(clock, Budget(lambda: 1 << 40, "110MiB"))
+    told: list[tuple[str, float]] = []
+    small.timed = lambda engine, seconds: told.append((engine, seconds))
+    for name in "ab":
+        await small.load(Order(spec(name), scripted, *MINUTE, Need({HOST: 100 << 20}), growth=60 << 20))
+    assert [engine for engine, _ in told] == ["scripted"] * 2 and all(seconds > 0 for _, seconds in told)
+    assert small.admission.evictions == 1 and set(small.all()) == {"b"}
+    await small.close()

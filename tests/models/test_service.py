@@ -302,3 +302,81 @@ async def test_a_catalog_name_keeps_its_hash_whatever_the_source(here: Setting, 
 async def test_a_name_that_cannot_be_one_is_refused(here: Setting, name: str, tiny_gguf: Path) -> None:
     with pytest.raises(UserError, match="cannot be a model's name"):
         await here.models.pull(name, str(tiny_gguf))
+
+
+async def test_models_go_to_the_card_with_the_most_room(here: Setting) -> None:
+    orders: list[tuple[str, object]] = []
+
+    class Noted(Scripted):
+        async def load(self, spec, progress=None):  # type: ignore[no-untyped-def]
+            orders.append((spec.name, spec.settings["cards"]))
+            return await super().load(spec, progress)
+
+    gib = 1 << 30
+    many = ModelService(
+        here.settings, here.store, Noted, here.trash, free=lambda: 64 * gib, cards=[(8 * gib, 8 * gib), (8 * gib, gib)]
+    )
+    await many.load("tiny")
+    await many.load("other")
+    assert orders == [("tiny", [0]), ("other", [1])]
+    assert {quota.kind for quota in many.listing().budgets} == {"memory", "gpu 0", "gpu 1"}
+    assert all(quota.used > 0 for quota in many.listing().budgets)
+    await many.close()
+
+
+async def test_a_card_that_is_too_small_is_named(here: Setting) -> None:
+    small = ModelService(
+        here.settings, here.store, here.engine, here.trash, free=lambda: 64 << 30, cards=[(256 << 20, 256 << 20)]
+    )
+    with pytest.raises(Failed, match="of gpu 0 and this machine can give .*'gpu_memory_budget'"):
+        await small.load("other")
+    await small.load("other", device="cpu")
+    await small.close()
+
+
+async def test_advice_to_quantize_is_given_only_where_it_helps(here: Setting) -> None:
+    here.free = 612 << 20
+    with pytest.raises(Failed, match="models.quantize --model other --bits 4"):
+        await here.models.load("other")
+    config = here.settings.models / "other" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "quantization_config": {"bits": 4}}))
+    with pytest.raises(Failed, match="needs") as refused:
+        await here.models.load("other")
+    assert "uantize" not in str(refused.value) and "Raise the setting 'memory_budget'" in str(refused.value)
+    here.free = 512 << 20
+    with pytest.raises(Failed, match="needs") as refused:
+        await here.models.load("openai/gpt-x", "litellm")
+    assert "uantize" not in str(refused.value)
+
+
+async def test_what_is_known_of_use_outlives_a_restart_and_goes_with_the_model(here: Setting) -> None:
+    await here.models.generate("other", "hello", 5, here.ctx)  # type: ignore[arg-type]
+    await here.models.close()
+    again = ModelService(here.settings, here.store, here.engine, here.trash, free=lambda: here.free)
+    assert "other" in again.residency.eviction.save()["models"]
+    await again.delete("other", "c1", "ann")
+    await again.close()
+    third = ModelService(here.settings, here.store, here.engine, here.trash, free=lambda: here.free)
+    assert "other" not in third.residency.eviction.save()["models"]
+
+
+async def test_listings_tell_what_each_model_does(here: Setting) -> None:
+    await here.models.load("other", keep_alive="2m")
+    await here.models.generate("other", "hello there", 50, here.ctx)  # type: ignore[arg-type]
+    here.ctx.said.clear()
+    answer = asyncio.create_task(here.models.generate("other", "slow", 50, here.ctx))  # type: ignore[arg-type]
+    while not here.ctx.said:
+        await asyncio.sleep(0.01)
+    live = here.models.listing("loaded").models[0].live
+    assert live is not None and live.state == "busy" and live.requests == 1 and live.expires_in is None
+    await answer
+    live = here.models.listing("loaded").models[0].live
+    assert live is not None and live.state == "ready" and live.served == 2 and live.tokens == 12
+    assert live.memory > 1 << 20 and live.expires_in == 120 and live.replicas == live.healthy == 1 and live.pid
+    leaving = asyncio.create_task(here.models.unload("other"))
+    while here.models.residency.get("other"):
+        await asyncio.sleep(0)
+    live = here.models.listing("loaded").models[0].live
+    assert live is not None and live.state == "unloading"
+    await leaving
+    assert here.models.listing("loaded").models == []

@@ -6,11 +6,14 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import psutil
 import pytest
 
 from agentos.engines.host import ChildEngine
 from agentos.errors import Failed, Retry
+from agentos.models.budget import HOST, Budget, Need
 from agentos.models.residency import Residency
 from agentos.models.resident import Order
 from agentos.models.supervision import LONGEST, Supervisor
@@ -154,3 +157,124 @@ async def test_what_nobody_keeps_is_not_started_again(
     while supervisor.down:
         await asyncio.sleep(0.01)
     assert residency.all() == {} and residency.dead() == {}
+
+
+async def test_an_engine_that_owes_an_answer_and_stands_still_is_killed_and_started_again(
+    residency: Residency, supervisor: Supervisor, time: Time
+) -> None:
+    held = await residency.load(order(script='[{"when": "x", "say": "a b", "wait": 1000}]'))
+
+    async def ask() -> None:
+        async with residency.using("m", lambda: residency.load(order())) as there:
+            async for _ in there.engine.generate(Generation("1", held_prompt())):
+                pass
+
+    asked = asyncio.create_task(ask())
+    while not (await held.engine.pulse()).busy:
+        await asyncio.sleep(0.01)
+    await supervisor.tick()
+    time.now += 5
+    await supervisor.tick()
+    assert residency.get("m") is held
+    time.now += 1
+    await supervisor.tick()
+    with pytest.raises(Failed, match="owes an answer and has stood still for 6 s"):
+        await asked
+    await back(residency, "m", held_pid(held))
+
+
+def held_pid(held):  # type: ignore[no-untyped-def]
+    return held.loaded.pid
+
+
+async def starting(residency: Residency, name: str = "m") -> ChildEngine:
+    while name not in residency.starting or not residency.starting[name][1].alive:
+        await asyncio.sleep(0.01)
+    engine = residency.starting[name][1]
+    assert isinstance(engine, ChildEngine)
+    return engine
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a script that never comes takes a named pipe")
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_a_load_that_stands_still_is_ended_and_its_caller_told(
+    residency: Residency, supervisor: Supervisor, time: Time, tmp_path: Path, stopped: bool
+) -> None:
+    pipe = tmp_path / "script.yaml"
+    os.mkfifo(pipe)
+    load = asyncio.create_task(residency.load(order(script=str(pipe))))
+    engine = await starting(residency)
+    (pid,) = engine.pids()
+    while not waits(pid):
+        await asyncio.sleep(0.05)
+    if stopped:
+        os.kill(pid, signal.SIGSTOP)
+    for _ in range(3):  # what it did until now is seen, and then nothing
+        await supervisor.tick()
+    time.now += 5
+    await supervisor.tick()
+    assert not load.done()
+    time.now += 1
+    await supervisor.tick()
+    with pytest.raises(Failed, match="its load stood still for 6 s"):
+        await load
+    assert residency.all() == {} and residency.starting == {}
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def waits(pid: int) -> bool:
+    """Whether a process has done nothing for a while."""
+    process = psutil.Process(pid)
+    before = process.cpu_times()
+    return not process.cpu_percent(0.3) and process.cpu_times() == before and before.user > 0.05
+
+
+async def test_a_load_that_works_without_a_word_is_left_alone(
+    residency: Residency, supervisor: Supervisor, time: Time
+) -> None:
+    script = "[" + ", ".join(["{when: x, say: y}"] * 20_000) + "]"  # takes seconds to read, all in one go
+    load = asyncio.create_task(residency.load(order(script=script)))
+    engine = await starting(residency)
+    process = psutil.Process(engine.pids()[0])
+    for _ in range(6):
+        spent = process.cpu_times().user
+        while process.cpu_times().user < spent + 0.15:
+            assert not load.done()
+            await asyncio.sleep(0.02)
+        time.now += 5
+        await supervisor.tick()
+    await load
+    assert residency.get("m") is not None
+
+
+async def test_what_grows_past_all_room_is_ended_and_its_neighbour_stays(time: Time) -> None:
+    mib = 1 << 20
+    residency = Residency(time, Budget(lambda: 1 << 40, f"{75 * mib}B"))
+    supervisor = Supervisor(residency, time, time.sleep)
+
+    def small(name: str) -> Order:
+        grows = 60 * mib if name == "a" else 20 * mib
+        script = f'[{{"when": "x", "say": "a b c", "wait": 0.2, "hold": {grows}}}]'
+        return Order(ModelSpec(name, settings={"script": script}), scripted, None, "forever", Need({HOST: 40 * mib}))
+
+    for name in "abc":
+        await residency.load(small(name))
+    try:
+        b, c = residency.get("b"), residency.get("c")
+        room = residency.budget.limit(HOST) - residency.budget.used(HOST)
+        assert b is not None and c is not None and 20 * mib < room < 60 * mib
+        async for _ in b.engine.generate(Generation("1", held_prompt())):
+            await supervisor.tick()
+        assert residency.get("b") is b and residency.budget.claims["b"][HOST] > 30 * mib
+        with pytest.raises(Failed):
+            a = residency.get("a")
+            assert a is not None
+            async for _ in a.engine.generate(Generation("2", held_prompt())):
+                time.now += 2
+                await supervisor.tick()
+        assert residency.get("b") is b and residency.get("c") is c
+        assert residency.budget.used(HOST) <= 75 * mib
+    finally:
+        await supervisor.close()
+        await residency.close()
