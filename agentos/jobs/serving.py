@@ -4,8 +4,8 @@ A server is an attempt of an executor that is for servers alone: a job outlives 
 not. So each is held by a connection from the system (serving_node.py), and ends when that does.
 
 What is not covered: requests go to the node in plain HTTP with a key, so the cluster's network must be trusted; the
-environment and the model's folder must be on the node at the paths that they have here; what jobs hold of a node is
-not known here, nor what servers hold to the scheduler of jobs.
+environment and the model's folder must be on the node at the paths that they have here; the scheduler of jobs does
+not know what servers hold of a node. A system that sleeps for longer than about 20 seconds loses its servers.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import secrets
 import shlex
 import shutil
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from agentos.jobs.scheduling import Node
 
 _PATIENCE = 60.0
 """Seconds in which a node must have said where its server is."""
-_SURE = 60.0
+_SURE = 75.0
 """Seconds after which nothing runs of a server that nobody holds, whether or not its node can still say so."""
 _GRACE = 2.0
 _NOWHERE = "192.0.2.1"
@@ -90,16 +91,11 @@ class ClusterServer:
 
     async def begin(self, order: Order, word: str) -> None:
         """Starts it and takes hold of it. Failed: it could not be started; nothing of it is left."""
-        try:
-            await self._start.executor.start(order)
-        except Failed:
-            self._start.forget(self._attempt)
-            raise
-        except BaseException:
-            await asyncio.shield(self._start.clear(self._attempt))
-            raise
+        begun = False
         try:
             async with asyncio.timeout(_PATIENCE):
+                await self._start.executor.start(order)
+                begun = True
                 said = await self._told()
                 reader, self._writer = await asyncio.open_connection(said["host"], said["line"])
                 serving_node.watched(self._writer.get_extra_info("socket"))
@@ -111,7 +107,10 @@ class ClusterServer:
         except BaseException as error:
             if self._writer is not None:
                 self._writer.close()
-            await asyncio.shield(self._start.clear(self._attempt))
+            if begun or not isinstance(error, Failed):
+                await asyncio.shield(self._start.clear(self._attempt))
+            else:  # nothing ran, and no end will be told
+                self._start.forget(self._attempt)
             if isinstance(error, OSError):  # a time-out is one
                 raise Failed(
                     f"node {self.node} cannot be reached from here ({error or 'it did not answer in time'}); nothing "
@@ -135,12 +134,13 @@ class ClusterServer:
 
     async def _follow(self, reader: asyncio.StreamReader) -> str:
         """Until nothing of it is left."""
-        hearing = asyncio.create_task(_listen(reader))
+        hearing: asyncio.Future[str] = asyncio.create_task(_listen(reader))
+        over: asyncio.Future[Any] = self._held.end
         pause = 0.25
         while not hearing.done() and not self._held.end.done():
             new = await self._copy()
             pause = 0.25 if new else min(2.0, pause * 1.5)
-            await asyncio.wait([hearing, self._held.end], timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({hearing, over}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
         self._lost = True
         assert self._writer is not None
         self._writer.close()
@@ -165,16 +165,20 @@ class ClusterServer:
 class ClusterStart:
     """Starts servers where the executor's nodes have room. Implements `Start`."""
 
-    def __init__(self, executor: Executor, folder: Path, cluster: str = "") -> None:
+    def __init__(
+        self, executor: Executor, folder: Path, cluster: str = "",
+        spare: Callable[[Iterable[Node]], Iterable[Node]] = lambda nodes: nodes,
+    ) -> None:
         """Nothing is opened before the first server.
 
         Args:
             executor: For servers alone; opened and closed by this.
             folder: The executor's.
             cluster: Its address, `HOST:PORT` or `auto`; by default the nodes are this machine.
+            spare: What the jobs of the system leave of nodes.
         """
         self.executor = executor
-        self._folder = folder
+        self._folder, self._spare = folder, spare
         host = cluster.rpartition(":")[0].strip("[]") or _NOWHERE
         self._toward = serving_node.toward(host) if cluster and cluster != "local" else "127.0.0.1"
         self._servers: dict[str, _Held] = {}
@@ -217,16 +221,10 @@ class ClusterStart:
         gpus = node.gpus[: launch.gpus]
         end: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         held = self._servers[attempt] = _Held(node.name, launch.limit or 0, gpus, launch.arguments, end)
-        python = str(launch.python)
-        given = {
-            "toward": self._toward, "leash": Path(leash.__file__).read_text("utf-8"),
-            "command": [python, "-m", _MODULE, *launch.arguments],
-        }
-        text = Path(serving_node.__file__).read_text("utf-8")
-        command = "exec " + shlex.join([python, "-I", "-S", "-c", text, json.dumps(given)])
+        hidden = {**launch.environ, serving_node.LINE: word}
         order = Order(
-            attempt, job, self._place(attempt), command, "/", {}, {**launch.environ, serving_node.LINE: word},
-            launch.limit, None, gpus, max(1, node.cpus), _GRACE, node.name,
+            attempt, job, self._place(attempt), _command(launch, self._toward), "/", {}, hidden, launch.limit,
+            None, gpus, max(1, node.cpus), _GRACE, node.name,
         )
         server = ClusterServer(self, attempt, held, launch)
         await server.begin(order, word)
@@ -237,9 +235,11 @@ class ClusterStart:
         """Ends an attempt, waits until nothing of it is left and forgets it; None: its node could not say so."""
         held = self._servers[attempt]
         if not held.end.done():
-            with contextlib.suppress(Failed):  # it ends by itself, since nobody holds it
-                await self.executor.cancel(attempt)
-            await asyncio.wait([held.end], timeout=_SURE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SURE):
+                    with contextlib.suppress(Failed):  # it ends by itself, since nobody holds it
+                        await self.executor.cancel(attempt)
+                    await asyncio.shield(held.end)
         if last is not None:
             while await last():
                 pass
@@ -255,9 +255,13 @@ class ClusterStart:
         self._servers.pop(attempt, None)
 
     def rooms(self) -> list[Node]:
-        """What servers leave of the nodes that answer."""
+        """What servers and jobs leave of the nodes that answer."""
+        return self.left(self._spare(self.executor.available()))
+
+    def left(self, nodes: Iterable[Node]) -> list[Node]:
+        """What servers leave of nodes."""
         left = []
-        for node in self.executor.available():
+        for node in nodes:
             mine = [held for held in self._servers.values() if held.node == node.name]
             taken = {gpu for held in mine for gpu in held.gpus}
             left.append(replace(
@@ -289,6 +293,17 @@ class ClusterStart:
                 held.end.set_result(ended)
             else:
                 await asyncio.to_thread(shutil.rmtree, self._place(ended.attempt).parent, ignore_errors=True)
+
+
+def _command(launch: Launch, toward: str) -> str:
+    """The shell's command on the node, with the texts of the programs that it runs."""
+    python = str(launch.python)
+    given = {
+        "toward": toward, "leash": Path(leash.__file__).read_text("utf-8"),
+        "command": [python, "-m", _MODULE, *launch.arguments],
+    }
+    text = Path(serving_node.__file__).read_text("utf-8")
+    return "exec " + shlex.join([python, "-I", "-S", "-c", text, json.dumps(given)])
 
 
 async def _listen(reader: asyncio.StreamReader) -> str:

@@ -26,7 +26,7 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("T
 
 
 def toward(host: str) -> str:
-    """This machine's address on its way to that host; nothing is sent. Loopback where there is no way."""
+    """The address of this machine on its way to that host; nothing is sent. Loopback where there is no way."""
     with contextlib.suppress(OSError):
         family, kind, _, _, address = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, kind) as way:

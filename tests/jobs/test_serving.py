@@ -24,9 +24,12 @@ import pytest_asyncio
 from agentos.engines.vllm_http import Client
 from agentos.engines.vllm_server import Launch, Server, Start
 from agentos.errors import Failed
+from agentos.jobs import serving_node
 from agentos.jobs.executor import Executor
+from agentos.jobs.ledger import Ledger
 from agentos.jobs.local import LocalExecutor
 from agentos.jobs.ray import RayExecutor
+from agentos.jobs.scheduling import Request, Running
 from agentos.jobs.serving import ClusterServer, ClusterStart
 
 KEY = "a-key-that-no-file-holds"
@@ -48,7 +51,8 @@ def main():
         protocol_version = "HTTP/1.1"
         def do_GET(self):
             allowed = self.headers["Authorization"] == "Bearer " + os.environ["VLLM_API_KEY"]
-            said = {"gpus": os.environ["CUDA_VISIBLE_DEVICES"], "pids": [os.getpid(), child.pid], "tmp": os.environ["TMPDIR"]}
+            said = {"gpus": os.environ["CUDA_VISIBLE_DEVICES"], "tmp": os.environ["TMPDIR"]}
+            said["pids"] = [os.getpid(), child.pid]
             body = json.dumps(said if allowed else {}).encode()
             self.send_response(200 if allowed else 401)
             self.send_header("Content-Length", str(len(body)))
@@ -189,6 +193,36 @@ async def test_memory_and_gpus_are_given_once_and_come_back(start: ClusterStart,
     await first.kill("it was unloaded")
     third = await start(launch(tmp_path, gpus=1, limit=600 << 20))
     assert (await ask(third))["gpus"] == "0"
+
+
+async def test_what_jobs_hold_is_not_given_to_servers(tmp_path: Path) -> None:
+    ledger = Ledger()
+    ledger.running["7"] = Running(Request("7", "ada", 0.0, memory=600 << 20, gpus=1), "local", 0.0, (0,))
+    start = ClusterStart(local(tmp_path), tmp_path / "serving", spare=ledger.free)
+    try:
+        with pytest.raises(Failed, match="local: 424 MiB, 1 GPUs"):
+            await start(launch(tmp_path, limit=600 << 20))
+        assert (await ask(await start(launch(tmp_path, gpus=1))))["gpus"] == "1"
+    finally:
+        await start.close()
+
+
+async def test_who_does_not_know_the_word_cannot_take_hold_of_a_server(tmp_path: Path) -> None:
+    given = json.dumps({"toward": "127.0.0.1", "leash": "", "command": ["true"]})
+    node = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-S", serving_node.__file__, given, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={serving_node.LINE: "the-word"},
+    )
+    try:
+        assert node.stdout is not None
+        said = json.loads(await node.stdout.readline())
+        reader, writer = await asyncio.open_connection(said["host"], said["line"])
+        writer.write(b"another!\n")
+        assert await reader.read() == b"" and node.returncode is None
+        writer.close()
+    finally:
+        node.kill()
+        await node.communicate()
 
 
 async def test_ending_the_system_ends_its_servers(start: ClusterStart, tmp_path: Path) -> None:
