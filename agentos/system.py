@@ -17,13 +17,14 @@ from agentos.config import Settings
 from agentos.dispatch.context import Services
 from agentos.dispatch.dispatcher import Dispatcher, as_json
 from agentos.dispatch.looking import Looks, Read
-from agentos.engines.make import maker
+from agentos.engines.make import maker, served
 from agentos.errors import AgentosError, Failed, Retry, UserError
 from agentos.jobs.executor import Executor
 from agentos.jobs.local import LocalExecutor
 from agentos.jobs.ours import OURS
 from agentos.jobs.ray import RayExecutor
 from agentos.jobs.service import JobService
+from agentos.jobs.serving import ClusterStart
 from agentos.kernel.examples import collect
 from agentos.kernel.graph import build, checkpoints, saver_on
 from agentos.kernel.planner import Planner
@@ -75,6 +76,7 @@ class System:
         self._kernel = KernelState(settings, self.registry)
         self._loaded = asyncio.Event()
         self._engine: Engine | None = None
+        self._servers: ClusterStart | None = None
         self._reload = asyncio.Lock()
         self._background: set[asyncio.Task[Any]] = set()
 
@@ -107,7 +109,12 @@ class System:
         self.audit.recover()
         self.trash = TrashCan(self.store, settings)
         self.secrets = Secrets(self.store)
-        self.models = ModelService(settings, self.store, maker(settings), self.trash, keys=self._provider_keys)
+        self._servers = _cluster_servers(settings)
+        self._makers = maker(settings, self._servers) if self._servers else maker(settings)
+        self.models = ModelService(
+            settings, self.store, self._makers, self.trash, keys=self._provider_keys, vllm=lambda: served(settings),
+            timed=self.metrics.loaded,
+        )
         self.models.start()
         machine = Machine()
         self.jobs = JobService(
@@ -143,6 +150,10 @@ class System:
                 await getattr(self, part).close()
         if self._engine is not None:
             await self._engine.unload()
+        if hasattr(self, "_makers"):
+            self._makers.close()
+        if self._servers is not None:
+            await self._servers.close()
         if hasattr(self, "_checkpoints"):
             await self._checkpoints.close()
         if hasattr(self, "store"):
@@ -259,7 +270,7 @@ class System:
         self.boot = f"loading {name}"
         if name.startswith("litellm:") or settings.kernel_engine in ("litellm", "scripted"):
             kind = "litellm" if name.startswith("litellm:") else settings.kernel_engine
-            engine = maker(settings)(kind)
+            engine = self._makers(kind)
             spec = ModelSpec(name.removeprefix("litellm:"), context=settings.context, settings={
                 "script": settings.kernel_script, "api_base": settings.api_base, "timeout": settings.remote_timeout,
                 "keys": {**self._provider_keys()},
@@ -300,6 +311,14 @@ class System:
                 log.exception("a background task failed")
 
 
+def _cluster_servers(settings: Settings) -> ClusterStart | None:
+    """What places servers of models on a cluster's nodes; None where this machine runs them."""
+    if not settings.cluster:
+        return None
+    folder = settings.home / "serving"
+    return ClusterStart(RayExecutor(folder, settings.cluster), folder, settings.cluster)
+
+
 @contextlib.asynccontextmanager
 async def planning(settings: Settings, progress: Progress) -> AsyncIterator[tuple[Planner, Engine, Registry]]:
     """A planner with a kernel model of its own, for suites and measurements; no system need run.
@@ -312,7 +331,8 @@ async def planning(settings: Settings, progress: Progress) -> AsyncIterator[tupl
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     system.store = Store(settings.database)
     system.trash = TrashCan(system.store, settings)
-    system.models = ModelService(settings, system.store, maker(settings), system.trash)
+    system._makers = maker(settings)
+    system.models = ModelService(settings, system.store, system._makers, system.trash)
     system.planner = Planner(system.registry, collect(system.registry), system._kernel_engine)
     try:
         await system._load_kernel()

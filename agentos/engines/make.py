@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
 from agentos.config import Settings
+from agentos.engines import install
 from agentos.engines.host import ChildEngine
 from agentos.engines.nursery import Nursery
-from agentos.errors import Failed, unknown
+from agentos.engines.replicas import Replicas
+from agentos.engines.vllm import VllmEngine
+from agentos.engines.vllm_server import Start
+from agentos.engines.vllm_server import start as here
+from agentos.errors import unknown
 from agentos.types import Engine
 
 ENGINES = {
     "transformers": "causal models on this machine's processor or GPU, with grammar-constrained decoding",
+    "vllm": "causal models, many requests at once, from an environment of its own; replicas share a load",
     "litellm": "remote providers and any OpenAI-compatible server",
     "scripted": "a double that answers by a script, for tests and demonstrations",
 }
@@ -18,32 +26,45 @@ ENGINES = {
 class Maker:
     """Makes fresh engines, logging under HOME."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, start: Start) -> None:
         """A maker that has started nothing."""
         self._settings = settings
+        self._start = start
+        self._servers = 0
         self.nursery = Nursery(settings.logs / "engine-nursery.log")
 
     def __call__(self, name: str) -> Engine:
-        """A fresh engine of a name.
+        """A fresh engine of a name; `vllm*3` is three that share the requests.
 
         Raises:
-            Failed: vLLM, which this version does not serve with.
             NotFound: a name that is no engine.
         """
-        if name == "vllm":
-            raise Failed("this version serves with transformers and litellm, not with vLLM; nothing was loaded")
+        name, _, replicas = name.partition("*")
         if name not in ENGINES:
             raise unknown("engine", name, list(ENGINES))
         logs = self._settings.logs
         logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if name == "vllm":
+            made = [self._vllm() for _ in range(int(replicas or 1))]
+            return Replicas(made) if replicas else made[0]
         log = logs / f"engine-{name}.log"
         return ChildEngine(name, log=log, threads=self._settings.threads, nursery=self.nursery)
+
+    def _vllm(self) -> Engine:
+        self._servers += 1
+        log = self._settings.logs / f"engine-vllm-{os.getpid()}-{self._servers}.log"
+        return VllmEngine(self._settings.cache, log=log, threads=self._settings.threads, start=self._start)
 
     def close(self) -> None:
         """Ends what waits for further loads; engines that run are not touched."""
         self.nursery.close()
 
 
-def maker(settings: Settings) -> Maker:
-    """What makes a fresh engine of a name; close it when no more are to be made."""
-    return Maker(settings)
+def maker(settings: Settings, start: Start = here) -> Maker:
+    """What makes a fresh engine of a name; close it when no more are to be made. `start` says where servers run."""
+    return Maker(settings, start)
+
+
+def served(settings: Settings) -> bool:
+    """Whether vLLM's environment is there to serve with."""
+    return install.state(settings.cache, gpu=install.has_gpu(), measure=False).installed
