@@ -139,7 +139,8 @@ class _Trial:
             if kind == "unload":
                 await service.unload(name)
             else:
-                os.kill(held.loaded.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has just ended by itself, or was killed before
+                    os.kill(held.loaded.pid, signal.SIGKILL)
         elif kind == "load":
             await (service.residency.load(self._order(name)) if scripted else service.load(name))
         elif scripted:

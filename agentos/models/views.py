@@ -48,7 +48,7 @@ def _live(name: str, residency: Residency, down: Mapping[str, Down]) -> Live | N
     gpu = sum(size for kind, size in claim.items() if kind != HOST)
     counts = (meter.served, meter.tokens, meter.rate)
     if held is not None:
-        made, replicas = held.loaded, getattr(held.engine, "replicas", 1)
+        made, replicas = held.loaded, getattr(held.engine, "count", 1)
         return Live(
             "busy" if held.users else "ready", made.device, held.engine.memory(), made.gpu_memory, held.users,
             max(0, meter.asking - held.users), *counts, "forever" if held.kernel else held.keep_text,
