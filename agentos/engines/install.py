@@ -137,7 +137,7 @@ def _make(made: Path, variant: str, say: Callable[[str], None]) -> None:
     alone.write_text("".join(re.findall(r"^torch==.*\n(?:    .*\n)*", lock, re.M)), "utf-8")
     _run([*pip, "install", "--no-deps", "--require-hashes", "--no-index", "--find-links", str(work), "-r", str(alone)])
     say(f"fetching and installing {lock.count('==')} packages, each checked against its hash")
-    _run([*pip, "install", "--no-deps", "--require-hashes", "--no-compile", "-r", str(requirements)], say)
+    _run([*pip, "install", "--no-deps", "--require-hashes", "-r", str(requirements)], say)
     shutil.rmtree(work)
     say("trying it")
     told = _run([str(_python(made)), "-c", _PROBE])

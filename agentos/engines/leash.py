@@ -32,6 +32,9 @@ _TRACKER = b"resource_tracker"
 
 def watch(pause: float = _TICK) -> None:
     """Ends this process soon after its parent; called in every Python process of the tree as it starts."""
+    if any(_TRACKER.decode() in word for word in getattr(sys, "orig_argv", [])):
+        return  # ends by itself once nobody holds its pipe, and takes away the shared memory they left
+    _note_ends()
     # Linux counts the thread that made a process as its parent; only what multiprocessing makes is made by one that
     # stays, so the rest is left to the look at the parent below.
     if "--multiprocessing-fork" in getattr(sys, "orig_argv", []):
@@ -39,6 +42,20 @@ def watch(pause: float = _TICK) -> None:
     _look(pause)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: _look(pause))
+
+
+def _note_ends() -> None:
+    """Notes how children end before anyone else hears of it: what is reaped, /proc no longer tells."""
+    wait, file = os.waitpid, Path(__file__).parent.with_name("ends")
+
+    def waitpid(pid: int, options: int) -> tuple[int, int]:
+        found, status = wait(pid, options)
+        if found:
+            with contextlib.suppress(OSError), file.open("ab") as out:
+                out.write(b"%d %d\n" % (found, status))
+        return found, status
+
+    os.waitpid = waitpid
 
 
 def _look(pause: float) -> None:
@@ -182,10 +199,16 @@ class Leash:
         return ""
 
     def _status(self, pid: int) -> int | None:
-        """How a process ended, which its parent may not have asked yet."""
-        said = fields(pid)
-        if len(said) > 49 and said[0] == b"Z":
-            return int(said[49])
+        """How a process ended, as /proc tells until its parent has asked, and as its parent notes then."""
+        patience = time.monotonic() + _GRACE
+        while time.monotonic() < patience:
+            said = fields(pid)
+            if len(said) > 49 and said[0] == b"Z":
+                return int(said[49])
+            for line in read(f"{self._folder}/ends").splitlines():
+                if line.startswith(b"%d " % pid):
+                    return int(line.split()[1])
+            time.sleep(0.01)
         return None
 
     def _scan(self) -> str:

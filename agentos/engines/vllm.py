@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -85,7 +84,8 @@ class VllmEngine:
             environ["VLLM_SERVER_DEV_MODE"] = "1"  # sleep and wake are among its development endpoints
         self._log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         reader = LogReader(self._log)
-        server = await self._start(Launch(python, told, environ, self._log, None if gpu else spec.limit))
+        gpus = int(float(str(spec.settings.get("tensor_parallel", 1)))) if gpu else 0
+        server = await self._start(Launch(python, told, environ, self._log, None if gpu else spec.limit, gpus))
         self._server, self._spec = server, spec
         self._client = Client(server.address, key)
         self._beat = Beat(self._client, 0.0 if gpu else _allowance(size))
@@ -247,11 +247,7 @@ class VllmEngine:
             end.cancel()
             return Failed(f"the vllm engine broke off the answer: {words or 'it hung up'}")
         self.loaded = None
-        why = end.result()
-        if re.search(r"\bended$", why):
-            code = LogReader(self._log).exit_code()
-            why += f" ({leash.cause(-code if code < 0 else code << 8)})" if code is not None else ""
-        return Failed(f"the vllm engine's server ended ({why})")
+        return Failed(f"the vllm engine's server ended ({end.result()})")
 
 
 def _words(event: Any) -> str:

@@ -9,7 +9,7 @@ _STAGES = (
     ("Initializing a V1 LLM engine", "vLLM's processes are starting"),
     ("Starting to load model", "loading the weights"),
     ("Loading weights took", "weights loaded"),
-    ("torch.compile", "compiling"),
+    ("Compiling a graph", "compiling"),
     ("GPU KV cache size", "key-value space laid out"),
     ("CPU KV cache size", "key-value space laid out"),
     ("Application startup complete", "answering"),
@@ -48,16 +48,6 @@ class LogReader:
         said = [_PREFIX.sub("", line) for line in self._text().splitlines() if not _NOISE.search(line)]
         errors = [line.strip() for line in said if re.search(r"(Error|Exception)\b.*:", line)]
         return "\n".join((errors or said)[-lines:])
-
-    def exit_code(self) -> int | None:
-        """The exit code that the server noted of a process of its own, most recently."""
-        try:
-            with self._path.open("rb") as stream:
-                stream.seek(max(0, self._path.stat().st_size - (1 << 16)))
-                said = re.findall(rb"exit code:? (-?\d+)", stream.read())
-        except OSError:
-            return None
-        return int(said[-1]) if said else None
 
     def _text(self) -> str:
         try:

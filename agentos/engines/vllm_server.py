@@ -35,6 +35,8 @@ class Launch:
     """Where it writes; read to say how far a load is and why one failed."""
     limit: Bytes | None = None
     """Most that its processes may hold together."""
+    gpus: int = 0
+    """How many it needs, where the starter deals them out."""
 
 
 class Server(Protocol):
@@ -119,7 +121,7 @@ class Leashed:
 
 async def start(launch: Launch) -> Leashed:
     """Starts a server on this machine, so that nothing of it outlives this process, however this process ends."""
-    folder = tempfile.mkdtemp(prefix="agentos-")
+    folder = tempfile.mkdtemp(prefix="agentos-vllm-")
     program = [str(launch.python), "-m", "vllm.entrypoints.openai.api_server"]
     given = {
         "command": [*program, *launch.arguments, "--uds", f"{folder}/socket"],
