@@ -109,7 +109,7 @@ class System:
         self.audit.recover()
         self.trash = TrashCan(self.store, settings)
         self.secrets = Secrets(self.store)
-        self._servers = _cluster_servers(settings)
+        self._servers = self._cluster_servers()
         self._makers = maker(settings, self._servers) if self._servers else maker(settings)
         self.models = ModelService(
             settings, self.store, self._makers, self.trash, keys=self._provider_keys, vllm=lambda: served(settings),
@@ -248,6 +248,14 @@ class System:
         owner = self.people.owner().user
         return self.secrets.environment([name for name in self.secrets.names(owner) if _PROVIDERS.search(name)], owner)
 
+    def _cluster_servers(self) -> ClusterStart | None:
+        """What places servers of models on a cluster's nodes, beside jobs; None where this machine runs them."""
+        if not self.settings.cluster:
+            return None
+        folder = self.settings.home / "serving"
+        executor = RayExecutor(folder, self.settings.cluster)
+        return ClusterStart(executor, folder, self.settings.cluster, lambda nodes: self.jobs.keeper.ledger.free(nodes))
+
     def _known(self) -> list[str]:
         """Names of things that exist: models and users."""
         return [*(row.model for row in self.models.listing("all").models), *(user.name for user in self.people.users())]
@@ -309,14 +317,6 @@ class System:
                 await work
             except AgentosError:
                 log.exception("a background task failed")
-
-
-def _cluster_servers(settings: Settings) -> ClusterStart | None:
-    """What places servers of models on a cluster's nodes; None where this machine runs them."""
-    if not settings.cluster:
-        return None
-    folder = settings.home / "serving"
-    return ClusterStart(RayExecutor(folder, settings.cluster), folder, settings.cluster)
 
 
 @contextlib.asynccontextmanager
