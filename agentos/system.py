@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import agentos
@@ -23,6 +23,7 @@ from agentos.jobs.executor import Executor
 from agentos.jobs.local import LocalExecutor
 from agentos.jobs.ours import OURS
 from agentos.jobs.ray import RayExecutor
+from agentos.jobs.scheduling import Node
 from agentos.jobs.service import JobService
 from agentos.jobs.serving import ClusterStart
 from agentos.kernel.examples import collect
@@ -253,8 +254,10 @@ class System:
         if not self.settings.cluster:
             return None
         folder = self.settings.home / "serving"
-        executor = RayExecutor(folder, self.settings.cluster)
-        return ClusterStart(executor, folder, self.settings.cluster, lambda nodes: self.jobs.keeper.ledger.free(nodes))
+        def spare(nodes: Iterable[Node]) -> Iterable[Node]:
+            return self.jobs.keeper.ledger.free(nodes)  # there are no jobs yet when this is made
+
+        return ClusterStart(RayExecutor(folder, self.settings.cluster), folder, self.settings.cluster, spare)
 
     def _known(self) -> list[str]:
         """Names of things that exist: models and users."""
