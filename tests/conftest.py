@@ -10,13 +10,16 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
 
 from agentos import config
-from agentos.types import Engine
+from agentos.types import Engine, ModelSpec
+
+if TYPE_CHECKING:
+    from agentos.engines.vllm import VllmEngine
 
 CHAT = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -98,6 +101,36 @@ async def kernel_engine(home: config.Settings) -> AsyncIterator[Engine]:
     try:
         yield await service.acquire(home.kernel_model)
     finally:
+        await service.close()
+
+
+@pytest.fixture(scope="session")
+def vllm_settings(home: config.Settings) -> config.Settings:
+    """Settings whose cache holds vLLM's environment; it is built where it is not there yet, which takes minutes."""
+    from agentos.engines import install
+
+    install.install(home.cache, lambda text: print(text, file=sys.stderr), gpu=install.has_gpu())
+    return home
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def vllm_engine(vllm_settings: config.Settings) -> AsyncIterator[VllmEngine]:
+    """A small model pulled and served by vLLM, started once; tests of it run with `loop_scope="session"`."""
+    from agentos.engines.make import maker
+    from agentos.engines.vllm import VllmEngine
+    from agentos.models.service import ModelService
+    from agentos.policy.trash import TrashCan
+    from agentos.store import Store
+
+    store = Store(vllm_settings.database)
+    service = ModelService(vllm_settings, store, maker(vllm_settings), TrashCan(store, vllm_settings))
+    pulled = await service.pull("smollm2-135m")
+    engine = VllmEngine(vllm_settings.cache, log=vllm_settings.logs / "engine-vllm.log")
+    try:
+        await engine.load(ModelSpec("smollm2-135m", Path(pulled.path), context=2048))
+        yield engine
+    finally:
+        await engine.unload()
         await service.close()
 
 

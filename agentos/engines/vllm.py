@@ -235,7 +235,8 @@ class VllmEngine:
 
     async def _refusal(self, server: Server, event: Any) -> Exception:
         words = _words(event)
-        if isinstance(event, Reply) and 400 <= event.status < 500:
+        code = event.status if isinstance(event, Reply) else (event["error"] or {}).get("code")
+        if isinstance(code, int) and 400 <= code < 500:
             return UserError(f"vLLM refused the request: {words}")
         return await self._death(server, words)
 
