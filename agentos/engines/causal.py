@@ -20,6 +20,7 @@ from torch import Tensor
 
 from agentos.engines.decoding import Draft, Grammar, Prior, decode, sampler
 from agentos.engines.kv import Segments, State, rotary_frequencies
+from agentos.engines.perplexity import perplexity
 from agentos.engines.stops import Shown
 from agentos.engines.weights import Head
 from agentos.errors import UserError
@@ -47,7 +48,8 @@ class Causal:
         """Longest prompt and answer together, in tokens."""
         for layer in model.model.layers:
             layer.register_forward_hook(lambda *_: tick())
-        self._head = Head(model.get_output_embeddings().weight.detach())
+        output = model.get_output_embeddings()
+        self._head = Head(output.weight.detach(), getattr(output, "scale", None))
         self._compute = model.model.norm.weight.dtype
         self._segments = Segments(rotary_frequencies(model))
         self._state = State(model.config, self._compute, device)
@@ -100,6 +102,18 @@ class Causal:
                 reason = "length"
         spent = time.monotonic() - started
         return Completed(reason, shown.finish(), total, total - len(pending), tokens, self._passes, spent)
+
+    def perplexity(self, text: str) -> float:
+        """How well the model foretells a text; lower is better."""
+
+        def read(window: list[int]) -> Tensor:
+            self._clear()
+            return self._forward(window, len(window))
+
+        try:
+            return perplexity(self._encode(text), read, self._head.logits)
+        finally:
+            self._clear()
 
     def idle(self) -> Callable[[], None] | None:
         """Computes one waiting block's state; once all are, writes them to disk for the next start."""

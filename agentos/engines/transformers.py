@@ -12,7 +12,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
-from agentos.engines import adapters, encoders
+from agentos.engines import adapters, encoders, quantized
 from agentos.engines.causal import Causal
 from agentos.engines.footprint import restrict
 from agentos.engines.packing import Packing
@@ -57,7 +57,7 @@ class Backend:
             writes = False
         with _ticking(self._tick):
             if writes:
-                self._causal, dtype = self._load_causal(spec, device, tell)
+                self._causal, dtype = self._load_causal(spec, config, device, tell)
                 context = self._causal.context
             else:
                 self._encoder = encoders.load(spec, config, device, self._tick)
@@ -67,18 +67,20 @@ class Backend:
         return {"device": device.type, "dtype": dtype, "context": context, "gpu_memory": taken}
 
     def _load_causal(
-        self, spec: ModelSpec, device: torch.device, tell: Callable[[int, int], None]
+        self, spec: ModelSpec, config: Any, device: torch.device, tell: Callable[[int, int], None]
     ) -> tuple[Causal, str]:
         loader: Any = AutoModelForCausalLM
         assert spec.path is not None
         kept = Path(str(spec.settings["kv_cache"])) if spec.settings.get("kv_cache") else None
         try:
+            if quantized.described(config) is not None:
+                return self._load_quantized(spec, config, device, tell, kept)
             model = loader.from_pretrained(spec.path, dtype=torch.bfloat16).eval()
             words, read = tokenizer(spec.path, kept)
         except (OSError, ValueError, KeyError) as error:
             raise Failed(f"{spec.name!r} cannot be loaded: {error}") from error
         if spec.adapter is not None:
-            model = adapters.apply(model, spec.adapter)
+            model = adapters.apply(model, spec.adapter, self._tick)
         prepared = prepare(model, device, tell, kept, lambda: _settle(spec))
         if prepared.packing is not None:
             self._packing = prepared.packing
@@ -86,6 +88,19 @@ class Backend:
             self._later.append(partial(keep, spec.path, kept, words))
         give_back()
         return Causal(model, words, spec, dtype=prepared.form, device=device, tick=self._tick), prepared.form
+
+    def _load_quantized(
+        self, spec: ModelSpec, config: Any, device: torch.device, tell: Callable[[int, int], None], kept: Path | None
+    ) -> tuple[Causal, str]:
+        assert spec.path is not None
+        if spec.adapter is not None:
+            raise Failed(f"{spec.name!r} is quantized, and an adapter goes over whole weights; load it over the base")
+        model, form = quantized.load(spec.path, config, device, tell)
+        words, read = tokenizer(spec.path, kept)
+        if kept is not None and not read:
+            self._later.append(partial(keep, spec.path, kept, words))
+        give_back()
+        return Causal(model, words, spec, dtype=form, device=device, tick=self._tick), form
 
     def generate(
         self, request: Generation, emit: Callable[[str], None], cancelled: Callable[[], bool]
@@ -98,6 +113,16 @@ class Backend:
         if self._causal is None:
             raise UserError("this model gives labels or vectors and writes no text; name a causal model")
         return self._causal.generate(request, emit, cancelled)
+
+    def perplexity(self, text: str) -> float:
+        """How well the model foretells a text.
+
+        Raises:
+            UserError: the model writes no text, or the text is empty.
+        """
+        if self._causal is None:
+            raise UserError("this model gives labels or vectors and foretells no text; name a causal model")
+        return self._causal.perplexity(text)
 
     def predict(self, texts: Sequence[str]) -> Predicted:
         """Labels with probabilities, or vectors.

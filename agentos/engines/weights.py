@@ -32,9 +32,9 @@ FORMS = ("float32", "float16 packed", "bfloat16")
 class Head:
     """The output layer, over the whole vocabulary or only the tokens that may come next."""
 
-    def __init__(self, weight: Tensor) -> None:
-        """`weight` is [vocabulary, hidden]."""
-        self._weight = weight
+    def __init__(self, weight: Tensor, scale: Tensor | None = None) -> None:
+        """`weight` is [vocabulary, hidden]; of int8 codes where a bf16 `scale` for each row is given."""
+        self._weight, self._scale = weight, scale
 
     @property
     def size(self) -> int:
@@ -42,10 +42,15 @@ class Head:
         return len(self._weight)
 
     def logits(self, hidden: Tensor, allowed: Tensor | None = None) -> Tensor:
-        """[hidden] -> fp32 [vocabulary], or [len(allowed)] where only some tokens are asked for."""
+        """[..., hidden] -> fp32 [..., vocabulary]; [hidden] -> [len(allowed)] where only some tokens are asked for."""
         if allowed is not None and 8 * len(allowed) < len(self._weight):
-            return self._weight[allowed].float() @ hidden.float()
-        full = torch.nn.functional.linear(hidden.to(self._weight.dtype), self._weight).float()
+            some = self._weight[allowed].float() @ hidden.float()
+            return some if self._scale is None else some * self._scale[allowed].float()
+        if self._scale is None:
+            full = torch.nn.functional.linear(hidden.to(self._weight.dtype), self._weight).float()
+        else:
+            rows = hidden.bfloat16().view(-1, hidden.shape[-1])
+            full = torch._weight_int8pack_mm(rows, self._weight, self._scale).float().view(*hidden.shape[:-1], -1)
         return full if allowed is None else full[allowed]
 
 

@@ -127,8 +127,8 @@ class Worker:
             self._sink.flush()
 
     def _pulse(self, ident: str, *, busy: bool) -> None:
-        # while the engine's library is imported, every module that comes is progress
-        made = len(sys.modules) if self._backend is None else 1_000_000 + self._backend.progress
+        # while a library is imported, the engine's own or an adapter's, every module that comes is progress
+        made = len(sys.modules) + (0 if self._backend is None else 1_000_000 + self._backend.progress)
         self._send({"id": ident, "progress": made + self._done + fetched(), "busy": busy})
 
     def _answer(self, line: wire.Line) -> wire.Line:
@@ -138,6 +138,10 @@ class Worker:
         backend = self._backend
         if backend is None:
             raise Failed("no model is loaded")
+        if op == "perplexity":
+            if (foretell := getattr(backend, "perplexity", None)) is None:
+                raise UserError(f"the {self._name} engine cannot tell how well a model foretells a text")
+            return {"perplexity": foretell(line["text"])}
         if op == "predict":
             return {"predicted": dataclasses.asdict(backend.predict(line["texts"]))}
         if ident in self._cancelled:
