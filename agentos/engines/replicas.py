@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -92,14 +92,15 @@ class Replicas:
             raise UserError(f"request {request.id!r} is already under way; give each its own id")
         self._asked.add(request.id)
         try:
-            async for item in self._stream(request):
-                if isinstance(item, Completed):
-                    self._asked.discard(request.id)
-                yield item
+            async with aclosing(self._stream(request)) as stream:
+                async for item in stream:
+                    if isinstance(item, Completed):
+                        self._asked.discard(request.id)
+                    yield item
         finally:
             self._asked.discard(request.id)
 
-    async def _stream(self, request: Generation) -> AsyncIterator[Token | Completed]:
+    async def _stream(self, request: Generation) -> AsyncGenerator[Token | Completed, None]:
         tried: list[_Replica] = []
         while True:
             replica = self._choose(tried)

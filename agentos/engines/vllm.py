@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Literal
@@ -114,16 +114,17 @@ class VllmEngine:
             raise UserError(f"request {request.id!r} is already under way; give each its own id")
         self._asked.add(request.id)
         try:
-            async for item in self._stream(request, self._server, self._spec):
-                if isinstance(item, Completed):
-                    self._asked.discard(request.id)
-                yield item
+            async with aclosing(self._stream(request, self._server, self._spec)) as stream:
+                async for item in stream:
+                    if isinstance(item, Completed):
+                        self._asked.discard(request.id)
+                    yield item
         finally:
             self._asked.discard(request.id)
 
     async def _stream(
         self, request: Generation, server: Server, spec: ModelSpec
-    ) -> AsyncIterator[Token | Completed]:
+    ) -> AsyncGenerator[Token | Completed, None]:
         began = time.monotonic()
         path, asked = vllm_args.body(request, spec)
         chat, pieces = "messages" in asked, []
