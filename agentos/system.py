@@ -10,6 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import agentos
@@ -32,6 +33,7 @@ from agentos.kernel.planner import Planner
 from agentos.kernel.runs import Runs
 from agentos.kernel.view import KernelState
 from agentos.metrics import Metrics
+from agentos.models.quantize import quantize
 from agentos.models.service import ModelService
 from agentos.policy.approvals import Approvals
 from agentos.policy.audit import Audit
@@ -114,7 +116,7 @@ class System:
         self._makers = maker(settings, self._servers) if self._servers else maker(settings)
         self.models = ModelService(
             settings, self.store, self._makers, self.trash, keys=self._provider_keys, vllm=lambda: served(settings),
-            timed=self.metrics.loaded,
+            timed=self.metrics.loaded, quantizer=partial(quantize, engine_for=self._makers),
         )
         self.models.start()
         machine = Machine()

@@ -1,4 +1,4 @@
-"""Runs `agentos.models.convert` as a process of its own, with limits on memory and time."""
+"""Runs converting and quantizing as processes of their own, with limits on memory and time."""
 
 from __future__ import annotations
 
@@ -47,11 +47,27 @@ async def convert(
     return await _run(job, facts["seconds"], progress, name)
 
 
-async def _run(job: dict[str, Any], limit: float, progress: Progress | None, name: str) -> dict[str, Any]:
+async def quantize(
+    source: Path, out: Path, bits: int, progress: Progress, name: str, *, memory: int, seconds: float, threads: int
+) -> dict[str, Any]:
+    """Makes the folder of a model in fewer bits, within limits on memory and time.
+
+    Raises:
+        Failed: the disk is full.
+        Refused: the model cannot be quantized, or it took more memory or time.
+    """
+    job = {"source": str(source), "out": str(out), "bits": bits, "memory": memory, "threads": threads}
+    return await _run(job, seconds, progress, name, module="agentos.engines.quantizing", doing="quantizing")
+
+
+async def _run(
+    job: dict[str, Any], limit: float, progress: Progress | None, name: str, *,
+    module: str = "agentos.models.convert", doing: str = "converting",
+) -> dict[str, Any]:
     env = dict(os.environ, HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false",
                HF_HUB_DISABLE_TELEMETRY="1", PYTHONUNBUFFERED="1")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "agentos.models.convert", json.dumps(job), env=env, limit=1 << 20,
+        sys.executable, "-m", module, json.dumps(job), env=env, limit=1 << 20,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )
     last: dict[str, Any] = {}
@@ -63,7 +79,8 @@ async def _run(job: dict[str, Any], limit: float, progress: Progress | None, nam
                     continue  # a library's own words
                 last = json.loads(raw)
                 if progress is not None and "progress" in last:
-                    await progress(f"converting {name}: {last['progress']}", last.get("done"), last.get("total"))
+                    far = (last.get("done"), last.get("total"), last.get("unit", ""))
+                    await progress(f"{doing} {name}: {last['progress']}", *far)
             code = await process.wait()
     except TimeoutError:
         raise Refused(f"reading it took longer than {show_seconds(limit)} and was stopped") from None

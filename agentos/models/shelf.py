@@ -44,6 +44,8 @@ class Stored:
     path: Path
     base: str = ""
     """The model that it was made from, or that an adapter is laid over: a name here, or as its files have it."""
+    quantized: dict[str, Any] | None = None
+    """Of a model in fewer bits: `bits`, `method`, and what was measured `before` and `after`."""
 
 
 class Shelf:

@@ -105,7 +105,8 @@ def card(name: str, held: Resident | None, stored: Stored | None, now: float, ne
         on_disk=stored.size if stored else None,
         needs=need.host if need else None,
         needs_measured=need.measured if need else False,
-        base=str(getattr(stored, "base", "") or ""),
+        base=stored.base if stored else "",
+        quantized=stored.quantized if stored else None,
         loaded=None if held is None else _loaded(held, now),
     )
 

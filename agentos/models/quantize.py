@@ -1,0 +1,204 @@
+"""`models.quantize`: a stored model in 8 or 4 bits, as a model of its own, measured beside the one it came from."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import statistics
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from agentos.config import Settings
+from agentos.errors import Failed, UserError
+from agentos.models import child, memory
+from agentos.models.catalog import catalog
+from agentos.models.fetch import full_disk, room
+from agentos.models.locks import held
+from agentos.models.shelf import Shelf, Stored
+from agentos.types import Completed, Engine, Generation, Measured, ModelSpec, Progress, Prompt, Quantized, Token
+from agentos.types.units import show_bytes
+
+_MIB = 1 << 20
+_RUNTIME = 1 << 30
+"""What the process that quantizes takes and reserves beside tensors: torch and transformers."""
+_SHARE = {8: 1.02, 4: 0.66}
+"""Bytes of a weight in a layer, scales included."""
+_TOKENS = 32
+"""Written to measure the speed of writing."""
+_BEGINNING = 200
+"""Characters of the sample that are given to be gone on with."""
+_CONTEXT = 1024
+"""Tokens an engine is given to be measured with: no more than the sample takes."""
+
+
+class _Foretelling(Protocol):
+    """An engine that tells how well its model foretells a text."""
+
+    async def perplexity(self, text: str) -> float: ...
+
+
+def sample() -> str:
+    """The text that perplexity is measured on: English, Chinese and code of our own, under the project's licence."""
+    return resources.files("agentos.models").joinpath("sample.txt").read_text("utf-8")
+
+
+async def quantize(  # noqa: PLR0917
+    stored: Stored, bits: int, output: str | None, shelf: Shelf, settings: Settings, progress: Progress,
+    engine_for: Callable[[str], Engine], free: Callable[[], int] = memory.available,
+) -> Quantized:
+    """A stored model in fewer bits, put into the store beside it; on failure nothing is left.
+
+    Args:
+        stored: The model; it stays as it is.
+        bits: 8 or 4.
+        output: The new model's name; its own with the bits by default.
+        shelf: The store.
+        settings: Where locks are, and how many threads to use.
+        progress: Told of each stage.
+        engine_for: Makes the engines that both are measured in.
+        free: Bytes of memory that can be had.
+
+    Raises:
+        UserError: it writes no text, is quantized already, the name is taken, or the bits are neither 8 nor 4.
+        Failed: disk or memory does not suffice, or the model is built in a way that cannot be quantized.
+    """
+    started = time.monotonic()
+    name = output or f"{stored.name}-{bits}bit"
+    _check(stored, bits, name, shelf)
+    size = _size(stored, bits)
+    need = _need(stored, size)
+    _enough(stored, need, free())
+    lock = settings.cache / "downloads" / f"{shelf.folder(name).name}.lock"
+
+    async def waiting() -> None:
+        await progress(f"another process is making {name}; waiting for it")
+
+    shelf.root.mkdir(parents=True, exist_ok=True)
+    async with held(lock, waiting):
+        _check(stored, bits, name, shelf)
+        shelf.sweep_of(name)
+        room(shelf.root, size + 64 * _MIB, name)
+        work = shelf.begin(name)
+        try:
+            made = await _made(stored, bits, work, progress, need, settings)
+            before = await _measured(engine_for, stored.name, stored.path, progress)
+            after = await _measured(engine_for, name, work, progress)
+            took = round(time.monotonic() - started, 2)
+            facts = {"bits": bits, "method": made["method"], "before": asdict(before), "after": asdict(after)}
+            await progress(f"storing {name}")
+            await asyncio.to_thread(shelf.finish, work, _manifest(stored, name, facts, took))
+        except OSError as error:
+            raise full_disk(error, shelf.root) from error
+        except child.Refused as error:
+            raise Failed(f"{stored.name!r} was not quantized: {error}. It is as it was; nothing was stored.") from error
+        finally:
+            await asyncio.to_thread(shutil.rmtree, work, True)
+    return Quantized(name, stored.name, bits, made["method"], before, after, str(shelf.folder(name)), took)
+
+
+def _check(stored: Stored, bits: int, name: str, shelf: Shelf) -> None:
+    if bits not in _SHARE:
+        raise UserError(f"bits must be 8 or 4, and is {bits}; nothing was changed")
+    if stored.kind != "causal":
+        raise UserError(
+            f"{stored.name!r} is a model of kind {stored.kind!r}; models that write text can be quantized. "
+            "Nothing was changed"
+        )
+    said = json.loads((stored.path / "config.json").read_text("utf-8"))
+    if stored.quantized or "quantization_config" in said:
+        of = f"; quantize {stored.base!r}, which it came from" if stored.base else ""
+        raise UserError(f"{stored.name!r} is quantized already, and was left as it is{of}")
+    if shelf.get(name) is not None or name in catalog() or shelf.folder(name).exists():
+        raise UserError(f"there is a model {name!r} already; it was left as it is. Give another name: --output NAME")
+
+
+def _size(stored: Stored, bits: int) -> int:
+    """Bytes that the new weights take: embedding and head a byte a weight, layers as many bits as asked for."""
+    said: dict[str, Any] = json.loads((stored.path / "config.json").read_text("utf-8"))
+    matrices = 1 if said.get("tie_word_embeddings") else 2
+    table = min(stored.parameters, int(said.get("vocab_size") or 0) * int(said.get("hidden_size") or 0) * matrices)
+    return int(_SHARE[8] * table + _SHARE[bits] * (stored.parameters - table))
+
+
+def _need(stored: Stored, size: int) -> int:
+    """Bytes of memory that the process which quantizes takes: the result, and one tensor in several forms."""
+    said: dict[str, Any] = json.loads((stored.path / "config.json").read_text("utf-8"))
+    width = int(said.get("hidden_size") or 0)
+    largest = width * max(int(said.get("vocab_size") or 0), int(said.get("intermediate_size") or 0), width)
+    return _RUNTIME + 2 * size + 20 * largest
+
+
+def _enough(stored: Stored, need: int, free: int) -> None:
+    """Refuses before the first byte is written what memory does not suffice for: quantizing, then measuring."""
+    most = max(need, memory.need(stored, "transformers", _CONTEXT).host)
+    if most > free:
+        raise Failed(
+            f"quantizing {stored.name!r} and measuring it takes {show_bytes(most)} of memory and this machine can give "
+            f"{show_bytes(free)}; nothing was changed. Unload other models (agentos ps shows them), then ask again."
+        )
+
+
+async def _made(  # noqa: PLR0917
+    stored: Stored, bits: int, work: Path, progress: Progress, need: int, settings: Settings
+) -> dict[str, Any]:
+    seconds = 600 + stored.parameters / 1_000_000
+    return await child.quantize(
+        stored.path, work, bits, progress, stored.name, memory=need, seconds=seconds, threads=settings.threads
+    )
+
+
+def _manifest(stored: Stored, name: str, facts: dict[str, Any], seconds: float) -> dict[str, Any]:
+    return {
+        "name": name, "description": f"{stored.name} in {facts['bits']} bits", "licence": stored.licence,
+        "kind": stored.kind, "parameters": stored.parameters, "context": stored.context,
+        "source": f"{stored.name}, quantized here", "download": 0, "sha256": stored.sha256, "pinned": stored.pinned,
+        "seconds": seconds, "base": stored.name, "quantized": facts,
+    }
+
+
+async def _measured(engine_for: Callable[[str], Engine], name: str, path: Path, progress: Progress) -> Measured:
+    """A model as it is in an engine of its own: size, memory once it has answered, speed, perplexity."""
+    text = sample()
+    size = _weights(path)
+    engine = engine_for("transformers")
+    try:
+        await progress(f"measuring {name}: loading it", 0, 3)
+        await engine.load(ModelSpec(name, path, "auto", _CONTEXT))
+        await progress(f"measuring {name}: how fast it writes", 1, 3)
+        speed = await _speed(engine, text[:_BEGINNING])
+        await progress(f"measuring {name}: how well it foretells a text", 2, 3)
+        surprise = await cast(_Foretelling, engine).perplexity(text)
+        return Measured(size, engine.memory(), round(speed, 2), round(surprise, 4))
+    finally:
+        await engine.unload()
+
+
+def _weights(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.glob("*.safetensors"))
+
+
+async def _speed(engine: Engine, beginning: str) -> float:
+    """Tokens a second, from the median time of a pass that reads one token.
+
+    The prompt is read before, by a request of its own; what may be left to be got ready is ready then.
+    """
+    times: list[float] = []
+    for most in (4, _TOKENS):
+        request = Generation(f"speed-{most}", Prompt(beginning), most)
+        answer = cast(AsyncGenerator[Token | Completed, None], engine.generate(request))
+        times = [time.perf_counter()]
+        written = 0
+        async with aclosing(answer):
+            async for item in answer:
+                times.append(time.perf_counter())
+                written = item.tokens if isinstance(item, Completed) else written
+    gaps = [after - before for before, after in zip(times[1:-2], times[2:-1], strict=True)]
+    if gaps:
+        return 1 / max(statistics.median(gaps), 1e-9)
+    return max(1, written) / (times[-1] - times[0])
