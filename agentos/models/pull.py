@@ -21,8 +21,7 @@ from agentos.models.memory import available
 from agentos.models.shelf import MANIFEST, Shelf, Stored, intact, link, read_manifest
 from agentos.models.sources import Fetch, Unreachable, locate
 from agentos.models.unpack import assemble
-from agentos.types import Progress
-from agentos.types.results import Pulled
+from agentos.types import Progress, Pulled
 from agentos.types.units import show_bytes
 
 _BEAT = 0.1

@@ -42,6 +42,21 @@ from agentos.types.jobs import (
     JobSubmitted,
     Priority,
 )
+from agentos.types.models import (
+    Live,
+    LoadedReport,
+    Measured,
+    ModelCard,
+    ModelList,
+    ModelRow,
+    Prediction,
+    Predictions,
+    Pulled,
+    Quantized,
+    Quota,
+    Text,
+    Unloaded,
+)
 from agentos.types.results import (
     AuditRow,
     AuditRows,
@@ -53,24 +68,11 @@ from agentos.types.results import (
     Help,
     HelpEntry,
     KernelStatus,
-    Live,
-    LoadedReport,
-    Measured,
     Memory,
-    ModelCard,
-    ModelList,
-    ModelRow,
     Network,
-    Prediction,
-    Predictions,
     Process,
-    Pulled,
-    Quantized,
-    Quota,
     ResourceReport,
-    Text,
     Undone,
-    Unloaded,
 )
 from agentos.types.seams import Audit, Context, Jobs, KernelView, Models, Policy, Resources, Trash
 from agentos.types.units import (

@@ -8,22 +8,24 @@ from typing import Protocol
 from agentos.types.calls import Caller
 from agentos.types.engine import Progress
 from agentos.types.jobs import JobCancelled, JobCard, JobList, JobLog, JobRequest, JobSubmitted
-from agentos.types.results import (
-    AuditRows,
-    Deleted,
-    Explanation,
-    Help,
-    KernelStatus,
+from agentos.types.models import (
     LoadedReport,
     ModelCard,
     ModelList,
     Predictions,
     Pulled,
     Quantized,
-    ResourceReport,
     Text,
-    Undone,
     Unloaded,
+)
+from agentos.types.results import (
+    AuditRows,
+    Deleted,
+    Explanation,
+    Help,
+    KernelStatus,
+    ResourceReport,
+    Undone,
 )
 
 

@@ -9,8 +9,7 @@ from agentos.interfaces.columns import Column, laid
 from agentos.interfaces.commands_ps import lines
 from agentos.interfaces.show import width
 from agentos.interfaces.words import speaker
-from agentos.types import ModelList, ModelRow
-from agentos.types.results import Live, Quota
+from agentos.types import Live, ModelList, ModelRow, Quota
 
 from .conftest import Agentos, Terminal
 
