@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import psutil
 
@@ -51,6 +52,7 @@ class _Watch:
     looked: float
     progress: int = -1
     worked: float = 0.0
+    busy: bool = False
     since: float | None = None
     """Processor time when it was first seen to stand still."""
     memory: int = 0
@@ -62,6 +64,15 @@ class Seen(Protocol):
 
     def pids(self) -> Sequence[int]:
         """Those that run now; what is below them counts too."""
+        ...
+
+
+@runtime_checkable
+class Mends(Protocol):
+    """An engine of several replicas."""
+
+    async def repair(self, sick: Callable[[Engine], Awaitable[str]]) -> list[str]:
+        """Starts again each that is sick, and says why."""
         ...
 
 
@@ -94,6 +105,7 @@ class Supervisor:
         self.down: dict[str, Down] = {}
         self._restarts: dict[str, asyncio.Task[None]] = {}
         self._checks: dict[str, asyncio.Task[None]] = {}
+        self._replicas: WeakKeyDictionary[Engine, _Watch] = WeakKeyDictionary()
         self._saved = clock()
         residency.lost = self._lost
         residency.recovered = self._recovered
@@ -110,7 +122,7 @@ class Supervisor:
     async def tick(self) -> None:
         """One round, to its end."""
         self._begin()
-        if self._checks:
+        while self._checks:
             await asyncio.wait(list(self._checks.values()))
 
     def _begin(self) -> None:
@@ -175,23 +187,49 @@ class Supervisor:
         failures, since = self._failures.get(name, (0, 0.0))
         if failures and now - since >= WELL:
             del self._failures[name]
+        mending = f"{name} replicas"
+        if isinstance(held.engine, Mends) and mending not in self._checks:
+            self._check_soon(mending, self._mend(name, held.engine))
+        why = await self._unwell(watch, held.engine)
+        if not why and (watch.busy or self._clock() - watch.looked >= _LOOK):
+            watch.looked = self._clock()
+            return await self._grown(name, held)
+        return why
+
+    async def _unwell(self, watch: _Watch, engine: Engine) -> str:
         try:
-            pulse = await held.engine.pulse()
+            pulse = await engine.pulse()
         except AgentosError as error:
-            if not held.alive:
+            if not engine.alive:
                 return "its process ended"
             silent = self._clock() - watch.heard
-            wedged = await self._wedged(watch, held.engine, silent)
+            wedged = await self._wedged(watch, engine, silent)
             return f"it gave no sign of life for {silent:.0f} s ({error})" if wedged else ""
         now = watch.heard = self._clock()
+        watch.busy = pulse.busy
         if pulse.progress != watch.progress or not pulse.busy:
             watch.progress, watch.moved, watch.since = pulse.progress, now, None
-        if await self._wedged(watch, held.engine, now - watch.moved):
-            return f"it owes an answer and has stood still for {now - watch.moved:.0f} s"
-        if pulse.busy or now - watch.looked >= _LOOK:
-            watch.looked = now
-            return await self._grown(name, held)
-        return ""
+        wedged = await self._wedged(watch, engine, now - watch.moved)
+        return f"it owes an answer and has stood still for {now - watch.moved:.0f} s" if wedged else ""
+
+    async def _mend(self, name: str, engine: Mends) -> None:
+        """Starts again each replica of a model that is not well, while the others answer."""
+
+        async def sick(replica: Engine) -> str:
+            now = self._clock()
+            why = await self._unwell(self._replicas.setdefault(replica, _Watch(None, now, now, now)), replica)
+            if why:
+                del self._replicas[replica]  # its next process begins afresh
+            return why
+
+        try:
+            mended = await engine.repair(sick)
+        except AgentosError as error:
+            log.warning("a replica of %s could not be started again (%s)", name, error)
+            return
+        for why in mended:
+            log.warning("a replica of %s was started again (%s)", name, why)
+            self._residency.meters.of(name).restarts += 1
 
     async def _wedged(self, watch: _Watch, engine: Engine, still: float) -> bool:
         """Whether it stands still for another reason than that others take the processor.

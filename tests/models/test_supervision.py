@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from agentos.engines.host import ChildEngine
+from agentos.engines.replicas import Replicas
 from agentos.errors import Failed, Retry
 from agentos.models.budget import HOST, Budget, Need
 from agentos.models.residency import Residency
@@ -278,3 +279,24 @@ async def test_what_grows_past_all_room_is_ended_and_its_neighbour_stays(time: T
     finally:
         await supervisor.close()
         await residency.close()
+
+
+async def test_a_replica_that_dies_is_started_again_while_the_other_serves(
+    residency: Residency, supervisor: Supervisor
+) -> None:
+    engines = [ChildEngine("scripted"), ChildEngine("scripted")]
+    pair = Replicas(engines)
+    wanted = Order(ModelSpec("m", settings={"script": "[]"}), lambda: pair, 600.0, "10m")
+    held = await residency.load(wanted)
+    await supervisor.tick()
+    assert engines[0].loaded is not None
+    gone = engines[0].loaded.pid
+    os.kill(gone, signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while pair.healthy == 2:
+            await asyncio.sleep(0.01)
+    assert residency.get("m") is held and held.alive
+    await supervisor.tick()
+    assert pair.healthy == 2 and residency.get("m") is held
+    assert engines[0].loaded is not None and engines[0].loaded.pid != gone
+    assert residency.meters.of("m").restarts == 1
