@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import asdict
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -29,8 +30,8 @@ _RUNTIME = 1 << 30
 """What the process that quantizes takes and reserves beside tensors: torch and transformers."""
 _SHARE = {8: 1.02, 4: 0.66}
 """Bytes of a weight in a layer, scales included."""
-_TOKENS = 32
-"""Written to measure the speed of writing."""
+_TOKENS, _ROUNDS = 16, 4
+"""Tokens that are written at a turn to measure the speed of writing, and turns."""
 _BEGINNING = 200
 """Characters of the sample that are given to be gone on with."""
 _CONTEXT = 1024
@@ -87,8 +88,7 @@ async def quantize(  # noqa: PLR0917
         work = shelf.begin(name)
         try:
             made = await _made(stored, bits, work, progress, need, settings)
-            before = await _measured(engine_for, stored.name, stored.path, progress)
-            after = await _measured(engine_for, name, work, progress)
+            before, after = await _measured(engine_for, {stored.name: stored.path, name: work}, progress)
             took = round(time.monotonic() - started, 2)
             facts = {"bits": bits, "method": made["method"], "before": asdict(before), "after": asdict(after)}
             await progress(f"storing {name}")
@@ -135,8 +135,8 @@ def _need(stored: Stored, size: int) -> int:
 
 
 def _enough(stored: Stored, need: int, free: int) -> None:
-    """Refuses before the first byte is written what memory does not suffice for: quantizing, then measuring."""
-    most = max(need, memory.need(stored, "transformers", _CONTEXT).host)
+    """Refuses before a byte is written what memory does not suffice for: quantizing, then measuring both at once."""
+    most = max(need, 2 * memory.need(stored, "transformers", _CONTEXT).host)
     if most > free:
         raise Failed(
             f"quantizing {stored.name!r} and measuring it takes {show_bytes(most)} of memory and this machine can give "
@@ -162,43 +162,56 @@ def _manifest(stored: Stored, name: str, facts: dict[str, Any], seconds: float) 
     }
 
 
-async def _measured(engine_for: Callable[[str], Engine], name: str, path: Path, progress: Progress) -> Measured:
-    """A model as it is in an engine of its own: size, memory once it has answered, speed, perplexity."""
-    text = sample()
-    size = _weights(path)
-    engine = engine_for("transformers")
+async def _measured(
+    engine_for: Callable[[str], Engine], paths: dict[str, Path], progress: Progress
+) -> list[Measured]:
+    """Models as they are, each in an engine of its own: size, memory once it has answered, speed, perplexity.
+
+    They write by turns: what else the machine does meanwhile slows all of them alike.
+    """
+    text, steps, done = sample(), 2 * len(paths) + _ROUNDS, 0
+    engines: dict[str, Engine] = {}
+    gaps: dict[str, list[float]] = {name: [] for name in paths}
+    surprise: dict[str, float] = {}
     try:
-        await progress(f"measuring {name}: loading it", 0, 3)
-        await engine.load(ModelSpec(name, path, "auto", _CONTEXT))
-        await progress(f"measuring {name}: how fast it writes", 1, 3)
-        speed = await _speed(engine, text[:_BEGINNING])
-        await progress(f"measuring {name}: how well it foretells a text", 2, 3)
-        surprise = await cast(_Foretelling, engine).perplexity(text)
-        return Measured(size, engine.memory(), round(speed, 2), round(surprise, 4))
+        for name, path in paths.items():
+            await progress(f"measuring {name}: loading it", done, steps)
+            engines[name] = engine_for("transformers")
+            await engines[name].load(ModelSpec(name, path, "auto", _CONTEXT))
+            done += 1
+        for number in range(_ROUNDS):
+            await progress(f"measuring {' and '.join(paths)}: how fast they write", done, steps)
+            for name, engine in engines.items():
+                gaps[name] += await _gaps(engine, f"speed-{number}", text[:_BEGINNING])
+            done += 1
+        for name, engine in engines.items():
+            await progress(f"measuring {name}: how well it foretells a text", done, steps)
+            surprise[name] = await cast(_Foretelling, engine).perplexity(text)
+            done += 1
+        return [
+            Measured(_weights(path), engines[name].memory(), round(1 / statistics.median(gaps[name]), 2),
+                     round(surprise[name], 4))
+            for name, path in paths.items()
+        ]
     finally:
-        await engine.unload()
+        for engine in engines.values():
+            await engine.unload()
 
 
 def _weights(path: Path) -> int:
     return sum(file.stat().st_size for file in path.glob("*.safetensors"))
 
 
-async def _speed(engine: Engine, beginning: str) -> float:
-    """Tokens a second, from the median time of a pass that reads one token.
-
-    The prompt is read before, by a request of its own; what may be left to be got ready is ready then.
-    """
-    times: list[float] = []
-    for most in (4, _TOKENS):
-        request = Generation(f"speed-{most}", Prompt(beginning), most)
-        answer = cast(AsyncGenerator[Token | Completed, None], engine.generate(request))
-        times = [time.perf_counter()]
-        written = 0
-        async with aclosing(answer):
-            async for item in answer:
+async def _gaps(engine: Engine, ident: str, beginning: str) -> list[float]:
+    """Seconds from each token to the next; of an answer too short to have any, what a token took."""
+    answer = cast(AsyncGenerator[Token | Completed, None], engine.generate(
+        Generation(ident, Prompt(beginning), _TOKENS)
+    ))
+    times = [time.perf_counter()]
+    async with aclosing(answer):
+        async for item in answer:
+            if isinstance(item, Token):
                 times.append(time.perf_counter())
-                written = item.tokens if isinstance(item, Completed) else written
-    gaps = [after - before for before, after in zip(times[1:-2], times[2:-1], strict=True)]
-    if gaps:
-        return 1 / max(statistics.median(gaps), 1e-9)
-    return max(1, written) / (times[-1] - times[0])
+            elif len(times) < 4:
+                return [(time.perf_counter() - times[0]) / max(1, item.tokens)]
+    return [max(after - before, 1e-9) for before, after in pairwise(times[1:])]
