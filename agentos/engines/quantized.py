@@ -83,14 +83,11 @@ class Linear8(nn.Module):
         super().__init__()
         self._bias = None if bias is None else bias.float()
         vnni = torch.cpu._is_vnni_supported()
-        kept = codes.float() if vnni else (codes.float() / 2).round()
-        self._scale = scale.double() if vnni else 2 * scale.double()
+        kept = codes if vnni else (codes.float() / 2).round_().to(torch.int8)
+        scales, zeros = (1 if vnni else 2) * scale.double(), torch.zeros(len(codes), dtype=torch.long)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that this type of tensor goes in a later release: see `kernels`
-            typed = torch.quantize_per_channel(
-                kept * self._scale.float()[:, None], self._scale, torch.zeros(len(codes), dtype=torch.long), 0,
-                torch.qint8,
-            )
+            typed = torch._make_per_channel_quantized_tensor(kept, scales, zeros, 0)
         self._packed = torch.ops.quantized.linear_prepack(typed, None)
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -155,8 +152,8 @@ class Rows(nn.Module):
 
 def kernels() -> type[Linear8] | type[Linear8Slow]:
     """The layer for 8-bit rows on this processor and with this release of torch."""
-    made = hasattr(torch, "quantize_per_channel") and "fbgemm" in torch.backends.quantized.supported_engines
-    return Linear8 if made else Linear8Slow
+    typed = hasattr(torch, "_make_per_channel_quantized_tensor")
+    return Linear8 if typed and "fbgemm" in torch.backends.quantized.supported_engines else Linear8Slow
 
 
 def shape(model: Any, bits: int) -> dict[str, int]:

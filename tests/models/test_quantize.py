@@ -96,7 +96,8 @@ async def test_a_quantized_model_is_smaller_answers_and_says_what_it_lost(
     assert stored.quantized["bits"] == bits and stored.quantized["after"]["perplexity"] == made.after.perplexity
     assert _left(shelf) == {"tiny", made.model}
     stages = {message.split(":")[0] for message, *_ in told.lines}
-    assert {"quantizing tiny", "measuring tiny", f"measuring {made.model}", f"measuring tiny and {made.model}"} <= stages
+    both = f"measuring tiny and {made.model}"
+    assert {"quantizing tiny", "measuring tiny", f"measuring {made.model}", both} <= stages
     counted = [(done, total) for message, done, total, unit in told.lines if unit == "B"]
     assert counted and counted[-1][0] == pytest.approx(counted[-1][1], rel=0.05)
 
