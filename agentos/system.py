@@ -72,6 +72,7 @@ class System:
         self.boot = "starting"
         self.boot_done: float | None = None
         self.boot_total: float | None = None
+        self.boot_unit = ""
         self.boot_error = ""
         self.boot_told: Progress | None = None
         self.metrics = Metrics()
@@ -169,7 +170,7 @@ class System:
         return {
             **kernel, "pid": os.getpid(), "ready": self.ready, "home": str(self.settings.home),
             "version": self.version, "boot": self.boot, "boot_done": self.boot_done,
-            "boot_total": self.boot_total, "boot_error": self.boot_error,
+            "boot_total": self.boot_total, "boot_unit": self.boot_unit, "boot_error": self.boot_error,
         }
 
     def run_sentence(self, text: str, caller: Caller) -> AsyncIterator[Event]:
@@ -299,7 +300,7 @@ class System:
     async def _boot_progress(
         self, message: str, done: float | None = None, total: float | None = None, unit: str = ""
     ) -> None:
-        self.boot, self.boot_done, self.boot_total = message, done, total
+        self.boot, self.boot_done, self.boot_total, self.boot_unit = message, done, total, unit
         if self.boot_told is not None:
             await self.boot_told(message, done, total, unit)
 

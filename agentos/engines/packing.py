@@ -55,10 +55,12 @@ class Packing:
     from are let go one by one. The product is of the same numbers either way, summed in another order.
     """
 
-    def __init__(self, model: Any, layers: list[PackedLinear], packed: Callable[[], None]) -> None:
-        """Packing of `layers`, which are all in `model`; `packed` is called at the end."""
+    def __init__(
+        self, model: Any, layers: list[PackedLinear], packed: Callable[[], None], tick: Callable[[], None]
+    ) -> None:
+        """Packing of `layers`, which are all in `model`; `tick` is called after each, `packed` at the end."""
         self._layers = list(reversed(layers))
-        self._packed = packed
+        self._packed, self._tick = packed, tick
         self._scratch = torch.empty(max(layer.size for layer in layers))
         self._passed = False
         self._hook = model.register_forward_pre_hook(lambda *_: self._pass())
@@ -97,6 +99,7 @@ class Packing:
                 weight = layer.pack(scratch)
                 if weight is not None:
                     let_go(weight)
+                self._tick()
 
     def _end(self) -> None:
         self._hook.remove()

@@ -81,7 +81,7 @@ class Backend:
             raise Failed(f"{spec.name!r} cannot be loaded: {error}") from error
         if spec.adapter is not None:
             model = adapters.apply(model, spec.adapter, self._tick)
-        prepared = prepare(model, device, tell, kept, lambda: _settle(spec))
+        prepared = prepare(model, device, tell, kept=kept, packed=lambda: _settle(spec), tick=self._tick)
         if prepared.packing is not None:
             self._packing = prepared.packing
         if kept is not None and not read:

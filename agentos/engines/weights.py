@@ -65,7 +65,7 @@ class Prepared:
 
 def prepare(
     model: Any, device: torch.device, tell: Callable[[int, int], None] = lambda _done, _total: None,
-    kept: Path | None = None, packed: Callable[[], None] | None = None,
+    *, kept: Path | None = None, packed: Callable[[], None] | None = None, tick: Callable[[], None] = lambda: None,
 ) -> Prepared:
     """Puts a bf16 causal model into the fastest exact form for the device and names that form.
 
@@ -75,6 +75,7 @@ def prepare(
         tell: Hears after each layer how many bytes of how many have that form.
         kept: Folder where the choice of a form is remembered; None measures it.
         packed: Called when the weights are packed, where they are packed later.
+        tick: Called after each that is packed later: the sign that it goes forward.
     """
     if device.type != "cpu":
         model.to(device)
@@ -107,7 +108,7 @@ def prepare(
     let_go(mapped)
     embedding.register_forward_hook(lambda _module, _args, output: output.float())
     tell(total, total)
-    return Prepared(form, Packing(model.model, waiting, packed or give_back) if waiting else None)
+    return Prepared(form, Packing(model.model, waiting, packed or give_back, tick) if waiting else None)
 
 
 def remembered(weight: Tensor, kept: Path | None) -> str:

@@ -103,6 +103,7 @@ class System(Protocol):
     boot: str
     boot_done: float | None
     boot_total: float | None
+    boot_unit: str
     boot_error: str
     metrics: Metrics
     watch: Watch

@@ -97,12 +97,7 @@ class Api:
 
     async def status(self, request: Request) -> Response:
         """How the system does; answers while it boots too."""
-        said = {**self.system.status()}
-        said.update(
-            ready=self.system.ready, boot=self.system.boot, boot_done=self.system.boot_done,
-            boot_total=self.system.boot_total, boot_error=self.system.boot_error,
-        )
-        return JSONResponse(plain(said))
+        return JSONResponse(plain(self.system.status()))
 
     async def syscalls(self, request: Request) -> Response:
         """The table."""

@@ -49,7 +49,8 @@ async def booting(system: System) -> AsyncIterator[Event]:
         if system.boot and now != told:
             told = now
             yield Event("progress", {
-                "message": system.boot, "done": system.boot_done, "total": system.boot_total, "unit": "B", "boot": True,
+                "message": system.boot, "done": system.boot_done, "total": system.boot_total,
+                "unit": system.boot_unit, "boot": True,
             })
         await asyncio.sleep(_TICK)
 

@@ -97,6 +97,6 @@ def wait(status: Callable[[], dict[str, Any]], told: Callable[[dict[str, Any]], 
         if told is not None and said.get("boot"):
             told({
                 "event": "progress", "message": said["boot"], "done": said.get("boot_done"),
-                "total": said.get("boot_total"), "unit": "B", "boot": True,
+                "total": said.get("boot_total"), "unit": said.get("boot_unit", ""), "boot": True,
             })
         time.sleep(2 * _TICK)

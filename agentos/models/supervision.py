@@ -232,7 +232,10 @@ class Supervisor:
             self._residency.meters.of(name).restarts += 1
 
     async def _wedged(self, watch: _Watch, engine: Engine, still: float) -> bool:
-        """Whether it stands still and slept all the while; one that computes has `LOADING` seconds for a step."""
+        """Whether it stands still for another reason than that others take the processor.
+
+        It does where it slept all the time, or had as much of the processor as should do.
+        """
         if still < EVERY:
             return False
         if not isinstance(engine, Seen):
@@ -241,7 +244,7 @@ class Supervisor:
         if watch.since is None:
             watch.since = worked
         had = worked - watch.since
-        return still >= PATIENCE and (had < _WORKED or still >= LOADING)
+        return still >= PATIENCE and (had < _WORKED or had >= PATIENCE or still >= LOADING)
 
     async def _grown(self, name: str, held: Resident) -> str:
         held.memory = held.engine.memory()

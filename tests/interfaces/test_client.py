@@ -87,9 +87,10 @@ def test_no_system_is_told_as_such(tmp_path: Path) -> None:
 
 
 def test_waiting_tells_of_progress_and_of_a_failed_boot() -> None:
-    said = iter([{"ready": False, "boot": "fetching", "boot_done": 1, "boot_total": 2}, {"ready": True}])
+    said = iter([{"ready": False, "boot": "fetching", "boot_done": 1, "boot_total": 2, "boot_unit": "B"},
+                 {"ready": False, "boot": "converting", "boot_done": 1, "boot_total": 4}, {"ready": True}])
     told: list[dict[str, Any]] = []
     assert wait(lambda: next(said), told.append) == {"ready": True}
-    assert [event["done"] for event in told] == [1]
+    assert [(event["done"], event["unit"]) for event in told] == [(1, "B"), (1, "")]
     with pytest.raises(Failed, match="no room"):
         wait(lambda: {"ready": False, "boot_error": "no room"}, None)
