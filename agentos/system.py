@@ -42,6 +42,7 @@ from agentos.policy.owners import Owners
 from agentos.policy.people import People
 from agentos.policy.trash import TrashCan
 from agentos.registry import Registry, installed
+from agentos.resources import gpus
 from agentos.resources.machine import Machine
 from agentos.resources.watch import Watch
 from agentos.secrets import Masker, Secrets
@@ -117,7 +118,7 @@ class System:
         self._makers = maker(settings, self._servers) if self._servers else maker(settings)
         self.models = ModelService(
             settings, self.store, self._makers, self.trash, keys=self._provider_keys, vllm=lambda: served(settings),
-            timed=self.metrics.loaded, quantizer=partial(quantize, engine_for=self._makers),
+            timed=self.metrics.loaded, cards=gpus.cards(), quantizer=partial(quantize, engine_for=self._makers),
         )
         self.models.start()
         machine = Machine()
@@ -337,8 +338,9 @@ async def planning(settings: Settings, progress: Progress) -> AsyncIterator[tupl
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     system.store = Store(settings.database)
     system.trash = TrashCan(system.store, settings)
+    system.people, system.secrets = People(system.store), Secrets(system.store)
     system._makers = maker(settings)
-    system.models = ModelService(settings, system.store, system._makers, system.trash)
+    system.models = ModelService(settings, system.store, system._makers, system.trash, keys=system._provider_keys)
     system.planner = Planner(system.registry, collect(system.registry), system._kernel_engine)
     try:
         await system._load_kernel()

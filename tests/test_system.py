@@ -18,7 +18,7 @@ from agentos.errors import DeniedError, Failed, UserError
 from agentos.interfaces.place import only_system
 from agentos.registry import Registry, installed
 from agentos.syscall import describe, syscall
-from agentos.system import System
+from agentos.system import System, planning
 from agentos.types import Caller, Event, Name
 
 SCRIPT = r"""
@@ -466,3 +466,13 @@ async def test_fifty_runs_at_once_share_one_database(world: World) -> None:
     assert all(end["ok"] for end in ends) and len(set(world.did.words)) == len(world.did.words) == 50
     assert worst < 5, f"the event loop stood still for {worst:.1f} s"
     assert len(world.trail()) == 50 and world.system.audit.verify().ok
+
+
+async def test_a_planner_of_its_own_takes_a_scripted_kernel(settings: Settings) -> None:
+    async def silent(message: str, done: float | None = None, total: float | None = None, unit: str = "") -> None:
+        pass
+
+    script = '- {when: "memory", say: "resources.query(kind=\\"memory\\")"}'
+    async with planning(replace(settings, kernel_engine="scripted", kernel_script=script), silent) as (planner, _, _):
+        plan = (await planner.plan("how much memory is free?")).plan
+    assert [(step.syscall, dict(step.args)) for step in plan.steps] == [("resources.query", {"kind": "memory"})]

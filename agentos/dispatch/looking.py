@@ -55,28 +55,34 @@ class Looks:
             raise UserError(f"{entry.name} does more than read and cannot be watched; make it a call")
         decision = self._judge.decide(call, entry, confirmed=self._standing.covers(call) is not None)
         if isinstance(decision, NeedsPerson):
+            self._trail.decided(call, decision)
             raise DeniedError(f"{entry.name} waits for a person each time ({decision.reason}) and cannot be watched")
         if isinstance(decision, Denied):
             self._trail.decided(call, decision)
             raise DeniedError(f"{entry.name} was denied to {call.caller.user} by {decision.rule}: {decision.reason}")
-        if self._is_new(call):
-            self._trail.finished(self._trail.decided(call, decision), "done", "watched")
-        if read is not None:
-            return as_json(await read())
-        return as_json(await entry.function(CallContext(self._services, call.caller, call.id, _nobody), **call.args))
-
-    def _is_new(self, call: Call) -> bool:
-        """Whether the trail has no row yet that stands for this look."""
+        context = CallContext(self._services, call.caller, call.id, _nobody)
         now, who = self._clock(), call.caller
         watcher = (who.user, who.role, who.session, who.door, call.syscall, repr(sorted(call.args.items())))
-        if now - self._noted.get(watcher, now - 2 * NOTED) < NOTED:
-            return False
+        known = now - self._noted.get(watcher, now - 2 * NOTED) < NOTED
+        row = None if known else self._trail.decided(call, decision)
+        try:
+            seen = as_json(await (read() if read is not None else entry.function(context, **call.args)))
+        except BaseException as error:
+            if row is not None:
+                self._trail.finished(row, "failed", type(error).__name__)
+            raise
+        if row is not None:
+            self._trail.finished(row, "done", "watched")
+            self._note(watcher, now)
+        return seen
+
+    def _note(self, watcher: tuple[str, ...], now: float) -> None:
+        """From here on a row on the trail stands for this watcher's looks."""
         if len(self._noted) >= _WATCHERS:
             self._noted = {one: at for one, at in self._noted.items() if now - at < NOTED}
         while len(self._noted) >= _WATCHERS:
             del self._noted[min(self._noted, key=self._noted.__getitem__)]
         self._noted[watcher] = now
-        return True
 
 
 async def _nobody(event: Event) -> None:

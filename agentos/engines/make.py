@@ -16,7 +16,7 @@ from agentos.errors import unknown
 from agentos.types import Engine
 
 ENGINES = {
-    "transformers": "causal models on this machine's processor or GPU, with grammar-constrained decoding",
+    "transformers": "models on this machine's processor or GPU: text under a grammar, labels, vectors; adapters",
     "vllm": "causal models, many requests at once, from an environment of its own; replicas share a load",
     "litellm": "remote providers and any OpenAI-compatible server",
     "scripted": "a double that answers by a script, for tests and demonstrations",

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from agentos.interfaces.show import clean, clip, moving, width
+from agentos.interfaces.show import bar as drawn
+from agentos.interfaces.show import clean, clip, moving, plain, width
 from agentos.interfaces.words import Say
 
 _WINDOW = 8.0
@@ -80,7 +81,7 @@ class Bars:
         """Draws on that stream; `clock` gives the seconds that rates go by."""
         self._stream, self._say, self._clock = stream, say, clock
         self._moving = moving(stream)
-        self._ascii = "utf" not in (getattr(stream, "encoding", "") or "").lower()
+        self._ascii = plain(stream)
         self._bars: dict[str, _Bar] = {}
         self._drawn = 0
         self._drawn_at = float("-inf")
@@ -140,9 +141,7 @@ class Bars:
         told = "  ".join(figures)
         message = clip(message, max(1, columns - width(told) - 12))
         cells = max(8, min(30, columns - width(message) - width(told) - 4))
-        full, empty = ("#", ".") if self._ascii else ("█", "░")
-        filled = int(cells * bar.share)
-        return clip(f"{message}  {full * filled}{empty * (cells - filled)}  {told}", columns)
+        return clip(f"{message}  {drawn(100 * bar.share, cells, self._ascii)}  {told}", columns)
 
     def _tell(self, bar: _Bar, now: float) -> None:
         tenth = -1 if bar.share is None else int(bar.share * 10)

@@ -40,7 +40,7 @@ def measure(settings: Settings) -> dict[str, Any]:
     folders = {name: settings.models / name for name in (MODEL, OTHER)}
     for name, folder in folders.items():
         if not (folder / "config.json").is_file():
-            raise NotFound(f"{name!r} is not stored, and is measured here; fetch it: agentos call models.pull {name}")
+            raise NotFound(f"{name!r} is measured here and is not stored: agentos call models.pull --model {name}")
     with tempfile.TemporaryDirectory(prefix="agentos-bench-") as kept:
         return asyncio.run(_measure(settings, folders, Path(kept)))
 

@@ -11,13 +11,15 @@ from pathlib import Path
 from agentos.config import load
 from agentos.engines import install
 from agentos.engines.make import ENGINES
-from agentos.errors import Retry, UserError
+from agentos.errors import Failed, UserError
 from agentos.types.units import show_bytes
 
 
 def engines(args: Namespace) -> int:
     """`agentos engines`, `agentos engines install vllm`, `agentos engines remove vllm`."""
     settings, gpu = load(), install.has_gpu()
+    if settings.url:
+        raise UserError("engines are installed on the machine that serves; run this there, without `url`")
     if not args.action:
         return _listing(settings.cache, gpu, as_json=args.json)
     if args.engine != "vllm":
@@ -27,7 +29,7 @@ def engines(args: Namespace) -> int:
         print(json.dumps(dataclasses.asdict(was)) if args.json else f"vLLM is gone; {show_bytes(was.size)} freed.")
         return 0
     if settings.offline and not install.state(settings.cache, gpu=gpu, measure=False).installed:
-        raise Retry("the setting `offline` is on and vLLM is not installed; nothing was fetched.")
+        raise Failed("the setting `offline` is on and vLLM is not installed; nothing was fetched.")
     made = install.install(settings.cache, _say, gpu=gpu)
     print(json.dumps(dataclasses.asdict(made)) if args.json else f"{_line(made)}\n  {made.path}")
     return 0
@@ -37,7 +39,7 @@ def _listing(cache: Path, gpu: bool, *, as_json: bool) -> int:
     found = install.state(cache, gpu=gpu)
     if as_json:
         rows = [{"engine": name, "does": does, "installed": True} for name, does in ENGINES.items() if name != "vllm"]
-        print(json.dumps([*rows, {**dataclasses.asdict(found), "does": ENGINES.get("vllm", "")}], ensure_ascii=False))
+        print(json.dumps([*rows, {**dataclasses.asdict(found), "does": ENGINES["vllm"]}], ensure_ascii=False))
         return 0
     for name, does in ENGINES.items():
         if name != "vllm":

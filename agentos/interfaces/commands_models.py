@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentos.errors import UserError
+from agentos.interfaces.columns import Column, laid
 from agentos.types.units import show_bytes, show_seconds
 
 if TYPE_CHECKING:
@@ -43,17 +44,13 @@ def models(args: Namespace) -> int:
 
 def table(found: list[Replayed]) -> str:
     """One line for each replay."""
-    lines = [("budget", "policy", "loads", "loaded", "loading", "of LRU")]
+    titles = ("budget", "policy", "loads", "loaded", "loading", "of LRU")
+    rows = []
     for one in found:
         loads = "" if one.loads is None else f"{one.loads:,}"
         loaded = "" if one.bytes is None else show_bytes(one.bytes)
-        lines.append((f"{one.budget:g}%", one.policy, loads, loaded, show_seconds(one.loading), f"{one.of_lru:.3f}"))
-    wide = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        f"{line[0]:>{wide[0]}}  {line[1]:{wide[1]}}  "
-        + "  ".join(f"{text:>{size}}" for text, size in zip(line[2:], wide[2:], strict=True))
-        for line in lines
-    )
+        rows.append((f"{one.budget:g}%", one.policy, loads, loaded, show_seconds(one.loading), f"{one.of_lru:.3f}"))
+    return "\n".join(laid([Column(title, title != "policy") for title in titles], rows, 10_000))
 
 
 def _budgets(text: str) -> list[float]:

@@ -15,7 +15,6 @@ from agentos.resources.watch import Seen
 from agentos.types import Caller, Json
 
 _LOADED: dict[str, Json] = {"state": "loaded"}
-_UNDER_WAY = ("running", "queued", "waiting")
 _PROCESSES = 40
 
 

@@ -31,4 +31,4 @@ def redraw(frame: Callable[[int, int], tuple[list[str], bool]]) -> None:
                 return
             time.sleep(TICK)
     except KeyboardInterrupt:
-        return
+        sys.stdout.write("\r\x1b[K")  # the terminal has shown it as ^C

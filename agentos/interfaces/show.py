@@ -22,6 +22,18 @@ def moving(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "")
 
 
+def plain(stream: TextIO) -> bool:
+    """Whether a stream takes no more than ASCII."""
+    return "utf" not in (getattr(stream, "encoding", "") or "").lower()
+
+
+def bar(share: float, cells: int, plain: bool) -> str:
+    """A share of 0 to 100 as so many cells."""
+    filled = round(cells * min(100.0, max(0.0, share)) / 100)
+    full, empty = ("#", ".") if plain else ("█", "░")
+    return full * filled + empty * (cells - filled)
+
+
 def clean(text: str, *, lines: bool = True) -> str:
     """Text without control and direction characters: nothing shown may move the cursor or reorder what is read."""
     return "".join(
@@ -67,7 +79,7 @@ class Printer:
 
         self._out, self._talk, self._say = out, talk, say
         self._colour = colourful(talk)
-        self._ascii = "utf" not in (getattr(talk, "encoding", "") or "").lower()
+        self._ascii = plain(talk)
         self._bars = Bars(talk, say)
         self._midline = False
         self._streamed: set[str] = set()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import sys
+import threading
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from agentos.config import load
 from agentos.errors import AgentosError
 from agentos.interfaces.live import TICK
 from agentos.interfaces.session import Session
-from agentos.interfaces.show import colourful, moving
+from agentos.interfaces.show import colourful, moving, plain
 from agentos.interfaces.top_frame import SORTS, View, frame
 
 if TYPE_CHECKING:
@@ -38,17 +39,13 @@ def top(args: Namespace) -> int:
         print(json.dumps(seen, ensure_ascii=False))
         return 0
     size = shutil.get_terminal_size((100, 24)) if sys.stdout.isatty() else None
-    view = View(size.columns - 1 if size else 120, 10_000, ascii=_ascii(), keys=False)
+    view = View(size.columns - 1 if size else 120, 10_000, ascii=plain(sys.stdout), keys=False)
     print("\n".join(line.text for line in frame(seen, view, session.say)))
     return 0
 
 
 def _look(session: Session) -> dict[str, Any]:
     return session.client.request("GET", "/v1/top", start_it=False)
-
-
-def _ascii() -> bool:
-    return "utf" not in (sys.stdout.encoding or "").lower()
 
 
 def live(session: Session) -> None:
@@ -66,7 +63,7 @@ class Screen:
         self._gone = ""
         self._sort = 0
         self._paused = False
-        self._ascii = _ascii()
+        self._ascii = plain(sys.stdout)
 
     def run(self) -> None:
         """Draws until `q`."""
@@ -98,20 +95,19 @@ class Screen:
             key_bindings=keys, full_screen=True, color_depth=depth,
         )
 
-        def refreshing() -> None:
-            app.create_background_task(self._refresh(app.invalidate))
+        # a thread that nobody waits for: a system that does not answer must not keep anyone from leaving
+        threading.Thread(target=self._refresh, args=(app.invalidate,), daemon=True).start()
+        app.run()
 
-        app.run(pre_run=refreshing)
-
-    async def _refresh(self, invalidate: Any) -> None:
+    def _refresh(self, invalidate: Callable[[], None]) -> None:
         while True:
             if not self._paused or self._seen is None:
                 try:
-                    self._seen, self._gone = await asyncio.to_thread(_look, self._session), ""
+                    self._seen, self._gone = _look(self._session), ""
                 except AgentosError as error:
                     self._gone = str(error)
                 invalidate()
-            await asyncio.sleep(TICK)
+            time.sleep(TICK)
 
     def _text(self) -> StyleAndTextTuples:
         size = shutil.get_terminal_size((80, 24))

@@ -9,7 +9,7 @@ from typing import Any
 
 from agentos.interfaces.columns import Column, laid
 from agentos.interfaces.commands_ps import budgets, table
-from agentos.interfaces.show import clean, clip, width
+from agentos.interfaces.show import bar, clean, clip, width
 from agentos.interfaces.words import Say
 from agentos.types.units import show_bytes, show_seconds
 
@@ -101,13 +101,6 @@ def _flow(key: str, rate: dict[str, float], say: Say) -> str:
 
 def _label(text: str) -> str:
     return text + " " * max(1, _LABEL - width(text))
-
-
-def bar(share: float, cells: int, plain: bool) -> str:
-    """A share of 0 to 100 as so many cells."""
-    filled = round(cells * min(100.0, max(0.0, share)) / 100)
-    full, empty = ("#", ".") if plain else ("█", "░")
-    return full * filled + empty * (cells - filled)
 
 
 def _gauge(label: str, share: float | None, more: str, view: View) -> Line:

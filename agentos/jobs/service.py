@@ -151,8 +151,10 @@ class JobService:
         return {str(state): count for state, count in self.queue.find.counts().items()}
 
     def pids(self) -> list[int]:
-        """The processes that jobs of this machine run in."""
-        return [started.pid for started in self.keeper.ledger.started.values() if started.pid]
+        """The processes that jobs of this machine run in; another machine's numbers mean nothing here."""
+        ledger = self.keeper.ledger
+        here = [job for job in ledger.started if job in ledger.running and ledger.running[job].node == "local"]
+        return [ledger.started[job].pid for job in here if ledger.started[job].pid]
 
     async def card(self, job: str) -> JobCard:
         """All that is known of one job, by its id or its name.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -35,20 +33,6 @@ class Need:
         return self.bytes.get(HOST, 0)
 
 
-def gpus() -> list[tuple[int, int]]:
-    """Total and free bytes of each graphics processor; empty where the machine has none that tells."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    ask = [tool, "--query-gpu=memory.total,memory.free", "--format=csv,noheader,nounits"]
-    try:
-        said = subprocess.run(ask, capture_output=True, text=True, timeout=20, check=True).stdout
-        rows = [line.split(",") for line in said.splitlines() if line.strip()]
-        return [(int(total) << 20, int(free) << 20) for total, free in rows]
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return []
-
-
 class Budget:
     """Limits and claims. A claim is made before a load begins, so that loads side by side never add up past a limit.
 
@@ -58,7 +42,7 @@ class Budget:
     """
 
     def __init__(
-        self, free: Callable[[], int], setting: str = "", gpu_setting: str = "", cards: Sequence[tuple[int, int]] = ()
+        self, free: Callable[[], int], setting: str = "", gpu_setting: str = "", cards: Sequence[int] = ()
     ) -> None:
         """Nothing claimed.
 
@@ -66,7 +50,7 @@ class Budget:
             free: Bytes of main memory that a new process can have now.
             setting: `memory_budget`.
             gpu_setting: `gpu_memory_budget`, of each graphics processor.
-            cards: Total and free bytes of each graphics processor.
+            cards: Bytes of each graphics processor.
 
         Raises:
             UserError: a setting is no size.
@@ -76,7 +60,7 @@ class Budget:
         each = _bytes("gpu_memory_budget", gpu_setting)
         self._cards = {
             f"gpu {n}": min(each or total * 9 // 10, total)
-            for n, (total, _) in enumerate(cards)
+            for n, total in enumerate(cards)
         }
         self.claims: dict[str, dict[str, int]] = {}
         """By model: bytes of each kind."""

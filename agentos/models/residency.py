@@ -81,6 +81,10 @@ class Residency:
         """Every model in memory whose engine lives."""
         return {name: held for name, held in self._held.items() if held.alive}
 
+    def there(self) -> list[str]:
+        """Models in memory, on their way there, or leaving."""
+        return list(dict.fromkeys([*self.all(), *self.starting, *self.admission.waiting, *self.ending]))
+
     def dead(self) -> dict[str, Resident]:
         """Models whose engine has died, and which nobody has cleared away."""
         return {name: held for name, held in self._held.items() if not held.alive}

@@ -10,7 +10,7 @@ from agentos.config import Settings
 from agentos.errors import Failed, NotFound, UserError
 from agentos.models import adapted, answers, views
 from agentos.models.beside import Quantizer, TrashBin, silent
-from agentos.models.budget import Budget, gpus
+from agentos.models.budget import Budget
 from agentos.models.catalog import catalog, resolve
 from agentos.models.choice import REMOTE
 from agentos.models.costs import Costs
@@ -51,7 +51,7 @@ class ModelService:
         self, settings: Settings, store: Store, engine_for: Callable[[str], Engine], trash: TrashBin,
         *, clock: Callable[[], float] = time.monotonic, free: Callable[[], int] = available,
         quantizer: Quantizer | None = None, keys: Callable[[], Mapping[str, str]] = dict,
-        vllm: Callable[[], bool] = lambda: False, cards: Sequence[tuple[int, int]] | None = None,
+        vllm: Callable[[], bool] = lambda: False, cards: Sequence[int] = (),
         timed: Callable[[str, float], None] = lambda engine, seconds: None,
     ) -> None:
         """A service over `settings.models`.
@@ -66,14 +66,14 @@ class ModelService:
             quantizer: Makes models of fewer bits.
             keys: Gives the keys of providers, by the names of their variables.
             vllm: Whether vLLM's environment is installed.
-            cards: Total and free bytes of each GPU; None asks the machine.
+            cards: Bytes of memory of each GPU.
             timed: Told of each load: the engine, and the seconds it took.
         """
         self._settings = settings
         self._store = store
         self._engine_for = engine_for
         self._trash = trash
-        budget = Budget(free, settings.memory_budget, settings.gpu_memory_budget, gpus() if cards is None else cards)
+        budget = Budget(free, settings.memory_budget, settings.gpu_memory_budget, cards)
         remembered = Remembered(store)
         self._shelf = Shelf(settings.models)
         self._library = Library(settings, self._shelf, self._resolve)
@@ -108,7 +108,10 @@ class ModelService:
 
     def listing(self, state: str = "all") -> ModelList:
         """Models, loaded ones first. `stored` are all on disk and `catalog` all that it names, in memory or not."""
-        stored = {item.name: item for item in self._shelf.all()}
+        names = [*self.residency.there(), *self.supervisor.down] if state == "loaded" else None
+        # who watches asks each second: no manifest is read but of what is there
+        found = self._shelf.all() if names is None else [self._shelf.get(name) for name in names]
+        stored = {item.name: item for item in found if item is not None}
         return views.listing(state, self.residency, stored, self.supervisor.down, self._orders.remotes.names())
 
     def card(self, model: str) -> ModelCard:

@@ -26,8 +26,7 @@ def listing(
         UserError: there is no such state.
     """
     loaded = residency.all()
-    coming = dict.fromkeys([*residency.starting, *residency.admission.waiting, *down, *residency.ending])
-    there = dict.fromkeys([*loaded, *coming])
+    there = dict.fromkeys([*residency.there(), *down])
     named = dict.fromkeys([*catalog(), *remote])
     names = dict.fromkeys([*there, *stored, *named])
     chosen: dict[str, Mapping[str, object]] = {

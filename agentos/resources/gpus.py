@@ -29,6 +29,11 @@ def read(nvml: ModuleType = NVML) -> list[Gpu]:
         _ask(nvml, nvml.nvmlShutdown)
 
 
+def cards() -> list[int]:
+    """Bytes of memory of each graphics processor, by its index; 0 of one that does not tell."""
+    return [gpu.memory_total or 0 for gpu in read()]
+
+
 def _gpu(nvml: ModuleType, index: int) -> Gpu:
     handle = _ask(nvml, partial(nvml.nvmlDeviceGetHandleByIndex, index))
     if handle is None:  # fallen off the bus, or given to another container

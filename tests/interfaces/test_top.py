@@ -8,8 +8,8 @@ import os
 import pytest
 
 from agentos.dispatch.dispatcher import as_json
-from agentos.interfaces.show import width
-from agentos.interfaces.top_frame import View, bar, frame
+from agentos.interfaces.show import bar, width
+from agentos.interfaces.top_frame import View, frame
 from agentos.interfaces.words import speaker
 from agentos.resources.watch import FRESH, Seen, Watch
 

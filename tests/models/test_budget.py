@@ -31,7 +31,7 @@ def test_an_engine_may_come_to_hold_its_claim_and_all_that_is_free() -> None:
 
 
 def test_each_card_has_a_limit_of_its_own_and_nine_tenths_without_a_setting() -> None:
-    cards = [(80 * GIB, 79 * GIB), (40 * GIB, 39 * GIB)]
+    cards = [80 * GIB, 40 * GIB]
     assert [Budget(lambda: GIB, cards=cards).limit(f"gpu {n}") for n in (0, 1, 2)] == [72 * GIB, 36 * GIB, 0]
     told = Budget(lambda: GIB, gpu_setting="60GiB", cards=cards)
     assert [told.limit("gpu 0"), told.limit("gpu 1")] == [60 * GIB, 40 * GIB]

@@ -314,7 +314,7 @@ async def test_models_go_to_the_card_with_the_most_room(here: Setting) -> None:
 
     gib = 1 << 30
     many = ModelService(
-        here.settings, here.store, Noted, here.trash, free=lambda: 64 * gib, cards=[(8 * gib, 8 * gib), (8 * gib, gib)]
+        here.settings, here.store, Noted, here.trash, free=lambda: 64 * gib, cards=[8 * gib, 8 * gib]
     )
     await many.load("tiny")
     await many.load("other")
@@ -326,7 +326,7 @@ async def test_models_go_to_the_card_with_the_most_room(here: Setting) -> None:
 
 async def test_a_card_that_is_too_small_is_named(here: Setting) -> None:
     small = ModelService(
-        here.settings, here.store, here.engine, here.trash, free=lambda: 64 << 30, cards=[(256 << 20, 256 << 20)]
+        here.settings, here.store, here.engine, here.trash, free=lambda: 64 << 30, cards=[256 << 20]
     )
     with pytest.raises(Failed, match="of gpu 0 and this machine can give .*'gpu_memory_budget'"):
         await small.load("other")
