@@ -25,7 +25,7 @@ from typing import Any
 
 _PROC = os.path.isdir("/proc/self/task")
 _DEATH, _SUBREAPER = 1, 36  # PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER
-_TICK, _GRACE = 0.25, 2.0
+_TICK, _GRACE, _TOGETHER = 0.25, 2.0, 0.05
 _SITE = "import agentos_leash\n\nagentos_leash.watch()\n"
 _TRACKER = b"resource_tracker"
 
@@ -158,7 +158,11 @@ class Leash:
         self._poll.register(0, select.POLLIN | select.POLLHUP)
         why = ""
         while not why:
-            why = self._end(self._poll.poll(_TICK * 1000)) or self._scan()
+            events = self._poll.poll(_TICK * 1000)
+            if any(descriptor for descriptor, _ in events):
+                time.sleep(_TOGETHER)  # a process is heard of a moment after what dies with it
+                events = self._poll.poll(0)
+            why = self._end(events) or self._scan()
         self._kill()
         return why
 
@@ -184,11 +188,12 @@ class Leash:
         self._known[self._server.pid] = "the server"
 
     def _end(self, events: list[tuple[int, int]]) -> str:
-        for descriptor, _ in events:
-            if descriptor == 0:
-                if not os.read(0, 4096):
-                    return "its user ended it"
-                continue
+        ready = [descriptor for descriptor, _ in events]
+        if 0 in ready and not os.read(0, 4096):
+            return "its user ended it"
+        # those who ended together are parents and what died with them: a parent, known first, is the cause
+        order = list(self._known)
+        for descriptor in sorted((one for one in ready if one), key=lambda one: order.index(self._watched[one])):
             pid = self._watched.pop(descriptor)
             status = self._status(pid)
             self._poll.unregister(descriptor)

@@ -73,6 +73,9 @@ class Tree:
         while not pids.exists() and self.leash.status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.02)
         self.pids = [int(pid) for pid in pids.read_text().split()] if pids.exists() else []
+        # a part that dies before the leash has looked is its parent's to notice; here it has looked
+        while len(self.pids) > len(_watched(self.leash.pid)) and self.leash.is_running() and vital:
+            time.sleep(0.02)
         self.all = [psutil.Process(pid) for pid in leash.below(self.leash.pid)] + [self.leash]
 
     def why(self) -> str:
@@ -96,6 +99,11 @@ class Tree:
         for process in self.all:
             if process.is_running():
                 process.kill()
+
+
+def _watched(pid: int) -> list[Path]:
+    """The processes whose end another one will hear of."""
+    return [held for held in Path(f"/proc/{pid}/fd").glob("*") if os.readlink(held) == "anon_inode:[pidfd]"]
 
 
 @pytest.fixture
