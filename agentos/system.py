@@ -10,7 +10,6 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import agentos
@@ -33,7 +32,6 @@ from agentos.kernel.planner import Planner
 from agentos.kernel.runs import Runs
 from agentos.kernel.view import KernelState
 from agentos.metrics import Metrics
-from agentos.models.quantize import quantize
 from agentos.models.service import ModelService
 from agentos.policy.approvals import Approvals
 from agentos.policy.audit import Audit
@@ -118,7 +116,7 @@ class System:
         self._makers = maker(settings, self._servers) if self._servers else maker(settings)
         self.models = ModelService(
             settings, self.store, self._makers, self.trash, keys=self._provider_keys, vllm=lambda: served(settings),
-            timed=self.metrics.loaded, cards=gpus.cards(), quantizer=partial(quantize, engine_for=self._makers),
+            timed=self.metrics.loaded, cards=gpus.cards(),
         )
         self.models.start()
         machine = Machine()
@@ -265,7 +263,7 @@ class System:
 
     def _known(self) -> list[str]:
         """Names of things that exist: models and users."""
-        return [*(row.model for row in self.models.listing("all").models), *(user.name for user in self.people.users())]
+        return [*self.models.names(), *(user.name for user in self.people.users())]
 
     async def _kernel_engine(self) -> Engine:
         """The kernel's engine, loaded again where its process has died."""

@@ -96,12 +96,14 @@ async def kernel_engine(home: config.Settings) -> AsyncIterator[Engine]:
     from agentos.policy.trash import TrashCan
     from agentos.store import Store
 
-    store = Store(home.database)
-    service = ModelService(home, store, maker(home), TrashCan(store, home))
+    store, make = Store(home.database), maker(home)
+    service = ModelService(home, store, make, TrashCan(store, home))
     try:
         yield await service.acquire(home.kernel_model)
     finally:
         await service.close()
+        make.close()
+        store.close()
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from typing import Protocol
 from agentos.engines import wire
 from agentos.engines.footprint import EXHAUSTED, held
 from agentos.engines.nursery import OFFLINE, UNSEEN, WARM, Nursery
+from agentos.engines.started import cards, started
 from agentos.errors import AgentosError, Failed, Retry, UserError
 from agentos.types import (
     PULSE_SECONDS,
@@ -103,7 +104,8 @@ class ChildEngine:
         await self.unload()
         self.spec = spec
         await self._start()
-        assert self._process is not None
+        process = self._process
+        assert process is not None
         try:
             async with contextlib.aclosing(self._ask("load", wire.spec_line(spec))) as answers:
                 while "loaded" not in (line := await anext(answers)):
@@ -112,9 +114,11 @@ class ChildEngine:
         except BaseException:
             await self.unload()
             raise
+        if self._process is not process:
+            raise Failed(f"the {self.name} engine was ended while it loaded")
         made = line["loaded"]
         self.loaded = LoadedModel(
-            spec.name, self.name, made["device"], made["dtype"], made["memory"], self._process.pid,
+            spec.name, self.name, made["device"], made["dtype"], made["memory"], process.pid,
             made["grammar"], time.monotonic() - started, made["context"], made["gpu_memory"],
         )
         if self._nursery is not None and self.name in WARM:
@@ -222,8 +226,11 @@ class ChildEngine:
             try:
                 await asyncio.wait_for(process.wait(), 5)
             except TimeoutError:
-                process.kill()
-                await process.wait()
+                pass
+            finally:  # also where whoever unloads gives up: nobody else would end it
+                if process.returncode is None:
+                    process.kill()
+            await process.wait()
         if self._reader is not None:
             await asyncio.wait([self._reader], timeout=1)
             self._reader.cancel()
@@ -232,17 +239,14 @@ class ChildEngine:
 
     async def _start(self) -> None:
         self._why = ""
-        env = dict(os.environ, **OFFLINE)
-        cards = self.spec.settings.get("cards") if self.spec is not None else None
-        if isinstance(cards, list) and cards and "CUDA_VISIBLE_DEVICES" not in env:
-            env |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(map(str, cards))}
+        env = dict(os.environ, **OFFLINE, **cards(self.spec.settings if self.spec is not None else {}))
         if self._threads:
             env["OMP_NUM_THREADS"] = str(self._threads)
         with open(self._log or os.devnull, "ab") as log:  # noqa: ASYNC230
             if self._nursery is not None:
                 self._process = await self._nursery.fork(self.name, log.fileno(), env, self._threads, LINE_LIMIT)
             if self._process is None:
-                self._process = await asyncio.create_subprocess_exec(
+                self._process = await started(
                     sys.executable, "-m", "agentos.engines.worker", self.name,
                     stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
                     env=env, limit=LINE_LIMIT, start_new_session=os.name == "posix",

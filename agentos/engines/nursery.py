@@ -42,6 +42,8 @@ _LIBRARIES = (
 _TRIES = 3
 """Nurseries that may die before they are ready; then every start is plain."""
 _MESSAGE = 1 << 20
+_PATIENCE = 5.0
+"""Seconds in which the nursery must have forked; it takes milliseconds."""
 
 
 class ForkedChild:
@@ -103,6 +105,7 @@ class Nursery:
         self._ready = False
         self._failed = 0
         self._asked: dict[int, asyncio.Future[tuple[int, int] | None]] = {}
+        self._early: dict[int, int] = {}
         self._numbers = itertools.count(1)
         self._children: dict[int, ForkedChild] = {}
 
@@ -114,11 +117,13 @@ class Nursery:
     @property
     def pid(self) -> int | None:
         """Of the nursery process; None where none runs."""
-        return self._process.pid if self._process is not None else None
+        process = self._process
+        return process.pid if process is not None else None
 
     def memory(self) -> Bytes:
         """What the nursery process itself holds, each shared page counted once."""
-        return held(self._process.pid) if self._process is not None else 0
+        pid = self.pid
+        return held(pid) if pid is not None else 0
 
     def prepare(self) -> None:
         """Starts the nursery process in the background, where this platform can have one and none runs."""
@@ -159,11 +164,17 @@ class Nursery:
             assert self._socket is not None
             with theirs, contextlib.suppress(OSError):  # it just died, or the environment fills no one message
                 socket.send_fds(self._socket, [said], [theirs.fileno(), log])
-                if (made := await answer) is not None:
-                    reader, writer = await asyncio.open_connection(sock=ours, limit=limit)
+                if (made := await self._answered(answer)) is not None:
+                    try:
+                        reader, writer = await asyncio.open_connection(sock=ours, limit=limit)
+                    except BaseException:
+                        os.close(made[1])
+                        raise
                     child = ForkedChild(made[0], made[1], reader, writer)
                     self._children[made[0]] = child
-                    if not self._ready:
+                    if (code := self._early.pop(made[0], None)) is not None:
+                        child.ended(code)
+                    elif not self._ready:
                         child.orphaned()
                     return child
         except BaseException:
@@ -173,6 +184,15 @@ class Nursery:
             self._asked.pop(number, None)
         ours.close()
         return None
+
+    async def _answered(self, answer: asyncio.Future[tuple[int, int] | None]) -> tuple[int, int] | None:
+        """What the nursery made; None where it died, or does not answer and is given up."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await asyncio.shield(answer)
+        except TimeoutError:
+            self._lose()
+            return None
 
     def close(self) -> None:
         """Ends the nursery process; what it forked lives on."""
@@ -203,10 +223,13 @@ class Nursery:
             child = self._children.pop(line["pid"], None)
             if child is not None:
                 child.ended(line["code"])
-        elif (answer := self._asked.get(line["number"])) is not None and not answer.done():
+            elif self._asked:  # it ended before whoever asked for it had taken it over
+                self._early[line["pid"]] = line["code"]
+        elif (answer := self._asked.get(line["number"])) is not None and not answer.done() and handles:
             answer.set_result((line["pid"], handles[0]))
         else:  # whoever asked has gone: the other end of its socket is closed, so it ends by itself
-            os.close(handles[0])
+            for handle in handles:
+                os.close(handle)
 
     def _lose(self) -> None:
         """The nursery process has ended."""

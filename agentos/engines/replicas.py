@@ -43,12 +43,13 @@ class Replicas:
         self._spec: ModelSpec | None = None
         self._replicas = [_Replica(engine) for engine in engines]
         self._asked: set[str] = set()
+        self._loading = False
         self._turns = self._progress = 0
 
     @property
     def alive(self) -> bool:
-        """Whether one of them can answer."""
-        return any(self._fit(replica) for replica in self._replicas)
+        """Whether one of them can answer, or is being loaded."""
+        return any(self._fit(replica) or (self._loading and replica.engine.alive) for replica in self._replicas)
 
     @property
     def count(self) -> int:
@@ -67,16 +68,20 @@ class Replicas:
         """
         await self.unload()
         share = None if spec.limit is None else spec.limit // len(self._replicas)
-        self._spec = replace(spec, limit=share)
+        own = self._spec = replace(spec, limit=share)
+        self._loading = True
         try:
             for number, replica in enumerate(self._replicas, 1):
                 if progress is not None and len(self._replicas) > 1:
                     await progress(f"{spec.name}: replica {number} of {len(self._replicas)}")
-                await replica.engine.load(self._spec, progress)
+                await replica.engine.load(own, progress)
+                self._still(own)
                 replica.healthy = True
         except BaseException:
             await self.unload()
             raise
+        finally:
+            self._loading = False
         return self._sum()
 
     async def generate(self, request: Generation) -> AsyncIterator[Token | Completed]:
@@ -143,6 +148,8 @@ class Replicas:
             Failed: none of them gives a sign of life.
         """
         fit = [replica for replica in self._replicas if self._fit(replica)]
+        if self._loading:
+            fit = [replica for replica in self._replicas if replica.engine.alive]
         pulses = await asyncio.gather(*(replica.engine.pulse() for replica in fit), return_exceptions=True)
         alive = [pulse for pulse in pulses if isinstance(pulse, Pulse)]
         if not alive:
@@ -159,12 +166,12 @@ class Replicas:
 
     async def kill(self, why: str) -> None:
         """Ends all of them at once."""
-        self.loaded = None
+        self.loaded = self._spec = None
         await self._each(lambda replica: replica.engine.kill(why))
 
     async def unload(self) -> None:
         """Ends all of them."""
-        self.loaded = None
+        self.loaded = self._spec = None
         await self._each(lambda replica: replica.engine.unload())
 
     async def repair(self, sick: Callable[[Engine], Awaitable[str]]) -> list[str]:
@@ -177,9 +184,11 @@ class Replicas:
             Why each that was loaded again had to be.
 
         Raises:
-            Failed: one could not be loaded again; it stays left out, and the next repair tries it again.
+            Failed: one could not be loaded again; it stays left out, and the next repair tries it again. Or all of
+                them were ended meanwhile, and none was left running.
         """
-        if self._spec is None:
+        own = self._spec
+        if own is None or self._loading:
             return []
         mended = []
         for replica in self._replicas:
@@ -191,12 +200,23 @@ class Replicas:
                     continue
                 replica.healthy = False
                 await replica.engine.kill(why)
-                await replica.engine.load(self._spec)
+                self._still(own)
+                try:
+                    await replica.engine.load(own)
+                    self._still(own)
+                except BaseException:
+                    await replica.engine.unload()
+                    raise
                 replica.healthy = True
                 mended.append(why)
         if mended:
             self._sum()
         return mended
+
+    def _still(self, spec: ModelSpec) -> None:
+        """Failed: whoever loads was overtaken by an end of all of them."""
+        if self._spec is not spec:
+            raise Failed(f"the {self.name} engine was ended while it loaded")
 
     async def _each(self, end: Callable[[_Replica], Awaitable[None]]) -> None:
         for replica in self._replicas:

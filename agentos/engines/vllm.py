@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agentos.engines import install, leash, vllm_args
+from agentos.engines.started import cards
 from agentos.engines.vllm_http import Client, Gone, Reply
 from agentos.engines.vllm_log import LogReader
 from agentos.engines.vllm_pulse import Beat
@@ -82,6 +83,8 @@ class VllmEngine:
             environ |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(self._threads)}
         if gpu:
             environ["VLLM_SERVER_DEV_MODE"] = "1"  # sleep and wake are among its development endpoints
+            if self._start is start:  # elsewhere, whoever places servers chooses their GPUs
+                environ |= cards(spec.settings)
         self._log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         reader = LogReader(self._log)
         gpus = int(float(str(spec.settings.get("tensor_parallel", 1)))) if gpu else 0
@@ -201,6 +204,7 @@ class VllmEngine:
     async def _end(self, why: str) -> None:
         server, self._server, self.loaded = self._server, None, None
         if server is not None:
+            self._beat.close()
             await server.kill(why)
             self._client.close()
 

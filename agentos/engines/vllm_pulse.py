@@ -34,6 +34,12 @@ class Beat:
         self._seen: tuple[bytes, ...] = ()
         self._cpu = 0.0
         self._moved = self._last = time.monotonic()
+        self._canary: asyncio.Task[bool] | None = None
+
+    def close(self) -> None:
+        """The server ends; nothing more is asked."""
+        if self._canary is not None:
+            self._canary.cancel()
 
     def asked(self) -> None:
         """A request begins."""
@@ -56,22 +62,29 @@ class Beat:
         for pid in pids:
             if leash.fields(pid)[:1] in ([b"T"], [b"t"]):
                 raise Failed(f"a process of the vllm engine (process {pid}) is stopped")
+        if self._canary is None and not self._owed and time.monotonic() - self._last > _CANARY_EVERY:
+            self._moved = time.monotonic()
+            self._canary = asyncio.create_task(self.canary(model))
         try:
-            async with asyncio.timeout(PULSE_SECONDS):
-                if self._owed:
-                    await self._look(pids)
-                elif time.monotonic() - self._last > _CANARY_EVERY:
-                    if not await self.canary(model):
+            if self._canary is not None:
+                await asyncio.wait({self._canary}, timeout=PULSE_SECONDS / 2)
+                if self._canary.done():
+                    asked, self._canary = self._canary, None
+                    if not await asked:
                         raise Failed("the vllm engine could not write a token")
+                    return Pulse(self._progress, self._owed > 0)
+            async with asyncio.timeout(PULSE_SECONDS):
+                if self._owed or self._canary is not None:
+                    await self._look(pids)
                 else:
                     await self._client.ask("GET", "/health")
         except TimeoutError:
-            if self._owed:  # it may still be writing to those it owes; standing still is found by the counter
+            if self._owed or self._canary is not None:  # it may still be writing; the counter tells if it stands still
                 return Pulse(self._progress, True)
             raise Failed(f"the vllm engine gave no sign of life for {PULSE_SECONDS:g} s") from None
         except Gone as gone:
             raise Failed(f"the vllm engine gave no sign of life: {gone}") from None
-        return Pulse(self._progress, self._owed > 0)
+        return Pulse(self._progress, self._owed > 0 or self._canary is not None)
 
     async def canary(self, model: str) -> bool:
         """Whether the engine's own loop writes a token. Gone: the server does not answer."""

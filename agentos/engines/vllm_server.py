@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agentos.engines import leash
+from agentos.engines.started import started
 from agentos.errors import Failed
 from agentos.types import Bytes
 
@@ -129,13 +130,18 @@ async def start(launch: Launch) -> Leashed:
     }
     own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     with launch.log.open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
+        process = await started(
             sys.executable, "-I", "-S", leash.__file__, json.dumps(given),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
             env={**own, **launch.environ, "TMPDIR": folder, "VLLM_RPC_BASE_PATH": folder}, start_new_session=True,
         )
     assert process.stdout is not None
-    line = await process.stdout.readline()
+    try:
+        line = await process.stdout.readline()
+    except BaseException:
+        assert process.stdin is not None
+        process.stdin.close()  # the order to end: nobody else knows of it yet
+        raise
     if not line or "started" not in (said := json.loads(line)):
         await process.wait()
         raise Failed(f"the server could not be started; nothing was loaded. See {launch.log}.")

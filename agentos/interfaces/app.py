@@ -29,6 +29,15 @@ class Approvals(Protocol):
         ...
 
 
+class ModelsHere(Models, Protocol):
+    """The models, and what has become of them."""
+
+    @property
+    def evictions(self) -> int:
+        """How many have left memory to make room for others."""
+        ...
+
+
 class People(Protocol):
     """Who there is, in which role, and the keys they hold."""
 
@@ -129,8 +138,8 @@ class System(Protocol):
         ...
 
     @property
-    def models(self) -> Models:
-        """The models' names, for completion."""
+    def models(self) -> ModelsHere:
+        """The models, for completion and views."""
         ...
 
     async def start(self) -> None:

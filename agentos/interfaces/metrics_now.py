@@ -39,6 +39,10 @@ class _Both(CollectorRegistry):
         yield from _system(self._system)
         listed = self._system.models.listing("all")
         yield from _models(listed)
+        yield CounterMetricFamily(
+            "agentos_model_evictions", "Models that left memory to make room for others.",
+            value=self._system.models.evictions,
+        )
         yield from _budgets(listed)
 
 

@@ -127,7 +127,7 @@ class Admission:
             if idle:
                 for victim in idle:
                     await progress(f"{victim} leaves memory to make room for {name}")
-                    self.evictions += await self._leave(victim)
+                    await self._evict(victim)
                 continue
             wanted = self._choose(short, lambda _: True)
             self._name_leaving(wanted or ())
@@ -139,6 +139,10 @@ class Admission:
                 await progress(line)
             if not self._changed.is_set():
                 await self._changed.wait()
+
+    async def _evict(self, victim: str) -> None:
+        left = await self._leave(victim)
+        self.evictions += left
 
     def _choose(self, short: Mapping[str, int], which: Callable[[Seat], bool]) -> list[str] | None:
         may = [name for name, seat in self._seats.items() if not seat.stays and which(seat)]
@@ -177,7 +181,9 @@ class Admission:
             if not victims:
                 return False
             for victim in victims:
-                self.evictions += await self._leave(victim)
+                await self._evict(victim)
+        if name not in self.budget.claims:  # it went while others left
+            return True
         self.budget.claim(name, claim)
         self._changed.set()
         return True

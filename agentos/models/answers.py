@@ -60,11 +60,11 @@ async def predict(
     """A label and scores, or a vector, for each text.
 
     Raises:
-        UserError: the model writes text, or a text is longer than it reads.
+        UserError: the model writes text, or a text is empty.
         Failed: the engine ended in the middle of it.
     """
     found: list[Prediction] = []
-    tokens, took, paid = 0, 0.0, 0.0
+    tokens, cut, took, paid = 0, 0, 0.0, 0.0
     for start in range(0, len(texts), BATCH):
         if len(texts) > BATCH:
             await ctx.progress(f"asking {name}", start, len(texts), "texts")
@@ -73,9 +73,9 @@ async def predict(
             costs.record(ctx.caller.user, name, part)
             paid += part.cost or 0.0
         found += _read(part)
-        tokens, took = tokens + part.tokens, took + part.seconds
+        tokens, cut, took = tokens + part.tokens, cut + part.truncated, took + part.seconds
     meter.done(0, paid)
-    return Predictions(name, found, tokens, took)
+    return Predictions(name, found, tokens, took, cut)
 
 
 def _read(part: Predicted) -> list[Prediction]:

@@ -5,10 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from agentos.config import Settings
-from agentos.models.shelf import Shelf, Stored
-from agentos.types import Progress, Quantized
-
 
 class Kept(Protocol):
     """What a trash says of something put into it."""
@@ -29,16 +25,6 @@ class TrashBin(Protocol):
 
     def put(self, kind: str, name: str, folder: Path, call: str, user: str) -> Kept:
         """Moves a folder away, so that it can be brought back."""
-        ...
-
-
-class Quantizer(Protocol):
-    """Makes a stored model of fewer bits out of another."""
-
-    async def __call__(  # noqa: PLR0917
-        self, stored: Stored, bits: int, output: str | None, shelf: Shelf, settings: Settings, progress: Progress
-    ) -> Quantized:
-        """The new model, measured beside the old one."""
         ...
 
 

@@ -86,7 +86,7 @@ class Budget:
 
     def used(self, kind: str) -> int:
         """Bytes that are set aside."""
-        return sum(claim.get(kind, 0) for claim in self.claims.values())
+        return sum(claim.get(kind, 0) for claim in list(self.claims.values()))
 
     def short(self, need: Mapping[str, int], apart: str = "") -> dict[str, int]:
         """Of each kind, the bytes that are missing for `need`; `apart` is a model whose own claim is not counted."""

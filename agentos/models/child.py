@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from agentos.engines.started import started
 from agentos.errors import Failed
 from agentos.models.fetch import full_disk
 from agentos.types import Progress
@@ -66,7 +67,7 @@ async def _run(
 ) -> dict[str, Any]:
     env = dict(os.environ, HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false",
                HF_HUB_DISABLE_TELEMETRY="1", PYTHONUNBUFFERED="1")
-    process = await asyncio.create_subprocess_exec(
+    process = await started(
         sys.executable, "-m", module, json.dumps(job), env=env, limit=1 << 20,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )

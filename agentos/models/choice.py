@@ -76,5 +76,9 @@ def engine_settings(settings: Settings, engine: str) -> dict[str, Json]:
         names: list[Json] = [name.strip() for name in settings.fallbacks.split(",") if name.strip()]
         return {"api_base": settings.api_base, "timeout": settings.remote_timeout, "fallbacks": names}
     if engine == "vllm":
-        return {"tensor_parallel": settings.tensor_parallel, "vllm_args": list(shlex.split(settings.vllm_args))}
+        try:
+            more: list[Json] = list(shlex.split(settings.vllm_args))
+        except ValueError as error:
+            raise UserError(f"setting 'vllm_args': {error}; nothing was loaded") from None
+        return {"tensor_parallel": settings.tensor_parallel, "vllm_args": more}
     return {"script": settings.kernel_script}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
@@ -24,7 +23,8 @@ class Joined(Generic[T]):
 
     async def run(self, name: str, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of the work of that name, begun now where none is under way."""
-        task = self._tasks.get(name)
+        while (task := self._tasks.get(name)) is not None and not self._waiting[name]:
+            await asyncio.wait([task])  # nobody waits for it any more: it is being ended
         if task is None:
             task = self._tasks[name] = asyncio.create_task(start())
             task.add_done_callback(lambda _: self._forget(name))
@@ -50,5 +50,4 @@ class Joined(Generic[T]):
 
 async def _end(task: asyncio.Task[Any]) -> None:
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError, Exception):  # its callers were told, or are gone
-        await asyncio.wait([task])
+    await asyncio.wait([task])  # its callers were told, or are gone

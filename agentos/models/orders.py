@@ -45,8 +45,8 @@ class Orders:
     def make(
         self, name: str, stored: Stored | None, engine: str, device: str, *, replicas: int,
         keep: tuple[float | None, str],
-    ) -> tuple[Order, str]:
-        """The order, and why that engine.
+    ) -> Order:
+        """The order, with the engine that was chosen and why.
 
         Raises:
             UserError: that engine cannot run the model, or no replicas of it; remotes.yaml is wrong.
@@ -66,8 +66,8 @@ class Orders:
         if cards := [card for card in need.bytes if card != HOST]:
             told["cards"] = [int(card.removeprefix("gpu ")) for card in cards]
         spec = ModelSpec(name, path, where, self._settings.context, told, adapter)
-        growth = memory.growth(self._whole(stored), self._settings.context)
-        return Order(spec, lambda: self._engine_for(chosen), *keep, need, growth, key, chosen), reason
+        growth = 0 if cards else memory.growth(self._whole(stored), self._settings.context)
+        return Order(spec, lambda: self._engine_for(chosen), *keep, need, growth, key, chosen, reason)
 
     def _facts(self, name: str, stored: Stored | None) -> Facts:
         return Facts(

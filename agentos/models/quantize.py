@@ -70,11 +70,11 @@ async def quantize(  # noqa: PLR0917
         Failed: disk or memory does not suffice, or the model is built in a way that cannot be quantized.
     """
     started = time.monotonic()
-    name = output or f"{stored.name}-{bits}bit"
-    _check(stored, bits, name, shelf)
+    name = named(stored, bits, output)
+    check(stored, bits, name, shelf)
     size = _size(stored, bits)
     need = _need(stored, size)
-    _enough(stored, need, free())
+    _enough(stored, most(stored, bits), free())
     lock = settings.cache / "downloads" / f"{shelf.folder(name).name}.lock"
 
     async def waiting() -> None:
@@ -82,7 +82,7 @@ async def quantize(  # noqa: PLR0917
 
     shelf.root.mkdir(parents=True, exist_ok=True)
     async with held(lock, waiting):
-        _check(stored, bits, name, shelf)
+        check(stored, bits, name, shelf)
         shelf.sweep_of(name)
         room(shelf.root, size + 64 * _MIB, name)
         work = shelf.begin(name)
@@ -102,7 +102,13 @@ async def quantize(  # noqa: PLR0917
     return Quantized(name, stored.name, bits, made["method"], before, after, str(shelf.folder(name)), took)
 
 
-def _check(stored: Stored, bits: int, name: str, shelf: Shelf) -> None:
+def named(stored: Stored, bits: int, output: str | None) -> str:
+    """The new model's name."""
+    return output or f"{stored.name}-{bits}bit"
+
+
+def check(stored: Stored, bits: int, name: str, shelf: Shelf) -> None:
+    """Refuses what cannot be quantized, or not under that name (`UserError`)."""
     if bits not in _SHARE:
         raise UserError(f"bits must be 8 or 4, and is {bits}; nothing was changed")
     if stored.kind != "causal":
@@ -134,12 +140,16 @@ def _need(stored: Stored, size: int) -> int:
     return _RUNTIME + 2 * size + 20 * largest
 
 
+def most(stored: Stored, bits: int) -> int:
+    """Bytes of memory that it takes: quantizing, then measuring both at once."""
+    return max(_need(stored, _size(stored, bits)), 2 * memory.need(stored, "transformers", _CONTEXT).host)
+
+
 def _enough(stored: Stored, need: int, free: int) -> None:
-    """Refuses before a byte is written what memory does not suffice for: quantizing, then measuring both at once."""
-    most = max(need, 2 * memory.need(stored, "transformers", _CONTEXT).host)
-    if most > free:
+    """Refuses before a byte is written what memory does not suffice for."""
+    if need > free:
         raise Failed(
-            f"quantizing {stored.name!r} and measuring it takes {show_bytes(most)} of memory and this machine can give "
+            f"quantizing {stored.name!r} and measuring it takes {show_bytes(need)} of memory and this machine can give "
             f"{show_bytes(free)}; nothing was changed. Unload other models (agentos ps shows them), then ask again."
         )
 

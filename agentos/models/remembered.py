@@ -77,6 +77,8 @@ class Remembered:
     def keep(self, uses: Mapping[str, Any]) -> None:
         """Notes what is known of how models are used, in the place of what was noted before."""
         text = json.dumps(uses)
+        if self._store.connection.execute("select 1 from model_uses where uses = ?", (text,)).fetchone() is not None:
+            return
         with self._store.transaction() as connection:
             connection.execute("insert or replace into model_uses values (1, ?)", (text,))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,6 +22,7 @@ from agentos.models.resident import Order, Resident
 from agentos.types import Engine, LoadedModel, ModelSpec, Progress
 from agentos.types.units import show_bytes
 
+log = logging.getLogger(__name__)
 _LOOK = 0.25
 """How often a loading engine's memory is looked at, in seconds."""
 
@@ -85,19 +87,25 @@ class Residency:
         """Models in memory, on their way there, or leaving."""
         return list(dict.fromkeys([*self.all(), *self.starting, *self.admission.waiting, *self.ending]))
 
-    def dead(self) -> dict[str, Resident]:
-        """Models whose engine has died, and which nobody has cleared away."""
-        return {name: held for name, held in self._held.items() if not held.alive}
+    def held(self) -> dict[str, Resident]:
+        """Every model in memory, also those whose engine has died and which nobody has cleared away."""
+        return dict(self._held)
 
     def _holding(self) -> int:
         engines = [held.engine for held in self._held.values()] + [engine for _, engine in self.starting.values()]
-        engines += [held.engine for held, _ in self.ending.values()]
-        return sum(engine.memory() for engine in engines)
+        # what is ending is no longer seen by its engine, and not yet free
+        ending = sum(max(held.memory, held.engine.memory()) for held, _ in self.ending.values())
+        return ending + sum(engine.memory() for engine in engines)
 
-    async def load(self, order: Order, progress: Progress = silent) -> Resident:
+    async def load(self, order: Order, progress: Progress = silent, *, asked: bool = True) -> Resident:
         """The model in memory; joins a load or a restart under way, and refreshes the time of one that is there.
 
         A load goes on when one of several callers gives up, and ends when the last one does.
+
+        Args:
+            order: What to load, and how long it stays.
+            progress: Told how far it is.
+            asked: Whether somebody said how long it stays; one who only uses it changes nothing of that.
 
         Raises:
             Failed: it cannot be loaded, or does not fit; nothing is left of it.
@@ -108,12 +116,15 @@ class Residency:
             if self.get(name) is None and self.recovered is not None:
                 await self.recovered(name)
             held = self.get(name)
-            if held is not None:
-                held.keep, held.keep_text = order.keep, order.keep_text
-                self._touch(held)
-                return held
-            self.meters.of(name).fresh()
-        return await self.join(order, progress)
+            if held is None:
+                self.meters.of(name).fresh()
+                held = await self.join(order, progress)
+        else:
+            held = await self.join(order, progress)
+        if asked:
+            held.keep, held.keep_text = order.keep, order.keep_text
+        self._touch(held)
+        return held
 
     async def join(self, order: Order, progress: Progress = silent) -> Resident:
         """Begins a load, or joins the one under way."""
@@ -147,7 +158,7 @@ class Residency:
             self._most.pop(name, None)
             if engine is not None:
                 await asyncio.shield(engine.unload())
-            self._release(name)
+            self.release(name)
             raise
         finally:
             self.starting.pop(name, None)
@@ -167,7 +178,7 @@ class Residency:
         loading = asyncio.ensure_future(engine.load(spec, tell))
         try:
             while not (await asyncio.wait({loading}, timeout=_LOOK))[0]:
-                memory = engine.memory()
+                memory = await asyncio.to_thread(engine.memory)  # it reads what /proc says of gibibytes
                 self._most[spec.name] = max(memory, self._most.get(spec.name, 0))
                 if not await self.fits(spec.name, memory):
                     await engine.kill("it took more memory while it was loaded than there is room for")
@@ -195,24 +206,34 @@ class Residency:
         if not await self.fits(name, held.memory):
             raise Failed(
                 f"{name!r} took {show_bytes(held.memory)}, {show_bytes(claim[HOST])} had been set aside, and there "
-                f"is no room for more; it was ended and nothing else was touched. Raise the setting 'memory_budget'."
+                "is no room for more; it was ended. Raise the setting 'memory_budget'."
             )
         expected = held.memory + order.growth
         claim[HOST] = max(expected, order.need.after)
         cards = [kind for kind in claim if kind != HOST]
+        before = dict(claim)
         if held.loaded.gpu_memory:
             claim |= {card: held.loaded.gpu_memory // len(cards) for card in cards}
-        await self.admission.grow(name, claim)
+        # main memory it may still take is promised only where there is room; of a GPU it has taken what it takes
+        if not await self.admission.grow(name, claim) and any(claim[card] > before[card] for card in cards):
+            raise Failed(
+                f"{name!r} took {show_bytes(held.loaded.gpu_memory)} of GPU memory, more than had been set aside, and "
+                "there is no room for it; it was ended. Raise the setting 'gpu_memory_budget'."
+            )
         self.remember(held)
 
     def remember(self, held: Resident) -> None:
         """Notes what a model was measured to take, for the next time."""
         order = held.order
         if self.remembered is not None and order.key is not None:
-            loaded = max(0, self.budget.claims[order.spec.name][HOST])
-            self.remembered.put(order.key, Measure(loaded, held.peak, held.loading, held.loaded.gpu_memory))
+            seen = Measure(held.loaded.memory + order.growth, held.peak, held.loading, held.loaded.gpu_memory)
+            try:
+                self.remembered.put(order.key, seen)
+            except Failed:  # a full disk costs the next start an estimate, and this one nothing
+                log.exception("what a model takes could not be noted")
 
-    def _release(self, name: str) -> None:
+    def release(self, name: str) -> None:
+        """Gives back what was set aside under a name, and tells who waits for room."""
         self.budget.release(name)
         self.admission.changed()
         self._changed.set()
@@ -278,7 +299,7 @@ class Residency:
             await held.engine.unload()
         finally:
             del self.ending[name]
-            self._release(name)
+            self.release(name)
 
     async def drop(self, name: str) -> Resident | None:
         """Takes a model out of memory, or what is left of a dead one; gives what was there.

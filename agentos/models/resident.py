@@ -27,6 +27,8 @@ class Order:
     """Under what its measured need is remembered."""
     engine: str = ""
     """The engine's name, as it was chosen."""
+    reason: str = ""
+    """Why that one."""
 
 
 @dataclass(eq=False)

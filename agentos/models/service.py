@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from agentos.config import Settings
-from agentos.errors import Failed, NotFound, UserError
-from agentos.models import adapted, answers, views
-from agentos.models.beside import Quantizer, TrashBin, silent
-from agentos.models.budget import Budget
+from agentos.errors import Failed, NotFound, Retry, UserError
+from agentos.models import adapted, answers, quantize, views
+from agentos.models.beside import TrashBin, silent
+from agentos.models.budget import HOST, Budget, Need
 from agentos.models.catalog import catalog, resolve
 from agentos.models.choice import REMOTE
 from agentos.models.costs import Costs
@@ -50,7 +50,7 @@ class ModelService:
     def __init__(
         self, settings: Settings, store: Store, engine_for: Callable[[str], Engine], trash: TrashBin,
         *, clock: Callable[[], float] = time.monotonic, free: Callable[[], int] = available,
-        quantizer: Quantizer | None = None, keys: Callable[[], Mapping[str, str]] = dict,
+        keys: Callable[[], Mapping[str, str]] = dict,
         vllm: Callable[[], bool] = lambda: False, cards: Sequence[int] = (),
         timed: Callable[[str, float], None] = lambda engine, seconds: None,
     ) -> None:
@@ -63,7 +63,6 @@ class ModelService:
             trash: Where deleted models go.
             clock: Seconds, for expiry.
             free: Bytes of memory that can be had.
-            quantizer: Makes models of fewer bits.
             keys: Gives the keys of providers, by the names of their variables.
             vllm: Whether vLLM's environment is installed.
             cards: Bytes of memory of each GPU.
@@ -77,7 +76,6 @@ class ModelService:
         remembered = Remembered(store)
         self._shelf = Shelf(settings.models)
         self._library = Library(settings, self._shelf, self._resolve)
-        self._quantizer = quantizer
         self._meters, self._costs = Meters(clock), Costs(store)
         self.residency = Residency(clock, budget, remembered=remembered, meters=self._meters)
         self.residency.timed = timed
@@ -85,14 +83,22 @@ class ModelService:
         self._orders = Orders(*parts, budget=budget, keys=keys, vllm=vllm)
         self.supervisor = Supervisor(self.residency, clock)
         self._tasks: list[asyncio.Task[None]] = []
+        self._closed = False
 
     def start(self) -> None:
-        """Begins to expire idle models and to look after engines; needs a running event loop."""
+        """Begins to expire idle models and to look after engines; needs a running event loop.
+
+        Raises:
+            Retry: it has been closed.
+        """
+        if self._closed:
+            raise Retry("the system is ending; nothing is loaded any more")
         if not self._tasks:
             self._tasks = [asyncio.create_task(self.residency.run()), asyncio.create_task(self.supervisor.run())]
 
     async def close(self) -> None:
         """Ends all engines, downloads, the expiry and the supervision."""
+        self._closed = True
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -113,6 +119,11 @@ class ModelService:
         found = self._shelf.all() if names is None else [self._shelf.get(name) for name in names]
         stored = {item.name: item for item in found if item is not None}
         return views.listing(state, self.residency, stored, self.supervisor.down, self._orders.remotes.names())
+
+    def names(self) -> list[str]:
+        """What models are called here: those in memory, on disk, by a remote's name and in the catalog."""
+        stored = [item.name for item in self._shelf.all()]
+        return list(dict.fromkeys([*self.residency.there(), *stored, *self._orders.remotes.names(), *catalog()]))
 
     def card(self, model: str) -> ModelCard:
         """All that is known of one model.
@@ -161,9 +172,12 @@ class ModelService:
             NotFound: nothing bears that name.
             Failed: it cannot be fetched or loaded, or memory does not suffice.
         """
-        held, reason = await self._load(model, engine, device, keep_alive, progress, replicas=replicas)
-        made, took = held.loaded, held.memory
-        return LoadedReport(made.name, made.engine, made.device, made.dtype, took, made.seconds, held.keep_text, reason)
+        held = await self._load(model, engine, device, keep_alive, progress, replicas=replicas)
+        made = held.loaded
+        return LoadedReport(
+            made.name, made.engine, made.device, made.dtype, held.memory, made.seconds, held.keep_text,
+            held.order.reason,
+        )
 
     async def acquire(
         self, model: str, engine: str = "auto", *, pin: bool = True, progress: Progress = silent
@@ -182,14 +196,15 @@ class ModelService:
         """
         held = self.residency.get(model)
         if held is None or (pin and not held.kernel):
-            held, _ = await self._load(model, engine, "auto", "forever" if pin else KEEP_ALIVE, progress)
+            held = await self._load(model, engine, "auto", "forever" if pin else KEEP_ALIVE, progress)
             if pin:
                 self.residency.pin(held.loaded.name)
         return held.engine
 
     async def _load(
-        self, model: str, engine: str, device: str, keep_alive: str, progress: Progress, *, replicas: int = 1
-    ) -> tuple[Resident, str]:
+        self, model: str, engine: str, device: str, keep_alive: str, progress: Progress, *, replicas: int = 1,
+        asked: bool = True,
+    ) -> Resident:
         keep = _keep(keep_alive)
         self.start()
         name = f"{REMOTE}{model.removeprefix(REMOTE)}" if engine == "litellm" else model
@@ -198,15 +213,17 @@ class ModelService:
         here = self.residency.get(name)
         if here is not None and engine not in {"auto", here.loaded.engine, here.order.engine}:
             raise UserError(f"{name!r} is loaded with {here.loaded.engine} already; unload it first")
+        if here is not None and replicas > 1 and here.order.engine != f"vllm*{replicas}":
+            raise UserError(f"{name!r} is loaded already, and not {replicas} times; unload it first")
         stored = None if remote else await self._library.stored(name, progress)
         if stored is not None and stored.kind == adapted.KIND:
             under = adapted.named(stored.base, [item.name for item in self._shelf.all()])
             if under in catalog():
                 await self._library.stored(under, progress)
-        order, reason = self._orders.make(name, stored, engine, device, replicas=replicas, keep=keep)
+        order = self._orders.make(name, stored, engine, device, replicas=replicas, keep=keep)
         if here is None:
             await progress(f"loading {name}: it takes about {show_bytes(order.need.host)}")
-        return await self.residency.load(order, progress), reason
+        return await self.residency.load(order, progress, asked=asked)
 
     async def unload(self, model: str) -> Unloaded:
         """Takes a model out of memory.
@@ -268,18 +285,26 @@ class ModelService:
                 raise answers.died(name, held.alive, error) from error
 
     async def _bring(self, name: str, ctx: Context) -> Resident:
-        return (await self._load(name, "auto", "auto", KEEP_ALIVE, ctx.progress))[0]
+        return await self._load(name, "auto", "auto", KEEP_ALIVE, ctx.progress, asked=False)
 
     async def quantize(self, model: str, bits: int, output: str | None, ctx: Context) -> Quantized:
         """A stored model in fewer bits, as a model of its own; measured before and after.
 
         Raises:
-            Failed: it is not stored, or this installation cannot quantize.
+            UserError: it writes no text, is quantized already, or the name is taken.
+            Failed: it is not stored, or memory or disk does not suffice.
         """
         stored = await self._library.stored(self._resolve(model), ctx.progress)
-        if self._quantizer is None:
-            raise Failed("this installation has no quantizer; nothing was changed")
-        return await self._quantizer(stored, bits, output, self._shelf, self._settings, ctx.progress)
+        name = quantize.named(stored, bits, output)
+        quantize.check(stored, bits, name, self._shelf)
+        need = Need({HOST: quantize.most(stored, bits)})
+        await self.residency.admission.enter(work := f"making {name}", need, ctx.progress)
+        try:
+            return await quantize.quantize(
+                stored, bits, name, self._shelf, self._settings, ctx.progress, self._engine_for
+            )
+        finally:
+            self.residency.release(work)
 
     async def delete(self, model: str, call: str, user: str) -> Deleted:
         """Moves a stored model to the trash.

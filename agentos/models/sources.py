@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
+from agentos.engines.started import started
 from agentos.errors import UserError
 from agentos.models.catalog import Entry, File, Hub, Local, Packages, Source, Url, Wheel
 
@@ -206,7 +207,7 @@ async def pip(arguments: list[str]) -> bytes:
     Raises:
         Unreachable: pip is not there, fails, or takes longer than ten minutes.
     """
-    process = await asyncio.create_subprocess_exec(
+    process = await started(
         sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )

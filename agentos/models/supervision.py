@@ -6,24 +6,21 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
-
-import psutil
 
 from agentos.errors import AgentosError, Retry
 from agentos.models.residency import Residency
 from agentos.models.resident import Order, Resident
+from agentos.models.watch import PATIENCE, WORKED, Seen, Watch, moved, worked_by
 from agentos.types import Engine
 from agentos.types.units import show_bytes
 
 log = logging.getLogger(__name__)
 EVERY = 2.0
 """Seconds between two pulses of one engine."""
-PATIENCE = 6.0
-"""Seconds without a pulse, or of owed work that stands still, after which an engine is killed."""
 WELL = 60.0
 """Seconds of health after which earlier failures are forgotten."""
 LONGEST = 60.0
@@ -32,39 +29,10 @@ GIVE_WAY = 3
 """Failures in a row after which callers are sent away instead of waiting for the restart."""
 LOADING = 60.0
 """The patience with a load whose processes nobody can name, so that only its pulse and its memory can be seen."""
-_WORKED = 0.1
-"""Seconds of processor time between two looks that are work; answering pulses alone takes less."""
-_TOOK = 1 << 20
-"""Bytes more or less between two looks that are work."""
 _SAVE = 60.0
 """Seconds after which what eviction knows is kept."""
 _LOOK = 10.0
 """How often the memory of an idle engine is looked at; a busy one's at every pulse."""
-
-
-@dataclass
-class _Watch:
-    engine: object
-    heard: float
-    """When the last pulse came."""
-    moved: float
-    """When its progress last moved, or it owed nothing."""
-    looked: float
-    progress: int = -1
-    worked: float = 0.0
-    busy: bool = False
-    since: float | None = None
-    """Processor time when it was first seen to stand still."""
-    memory: int = 0
-
-
-@runtime_checkable
-class Seen(Protocol):
-    """An engine that names its processes, so that what they do can be seen while they cannot answer."""
-
-    def pids(self) -> Sequence[int]:
-        """Those that run now; what is below them counts too."""
-        ...
 
 
 @runtime_checkable
@@ -100,12 +68,12 @@ class Supervisor:
         self._residency = residency
         self._clock = clock
         self._sleep = sleep
-        self._watches: dict[str, _Watch] = {}
+        self._watches: dict[str, Watch] = {}
         self._failures: dict[str, tuple[int, float]] = {}
         self.down: dict[str, Down] = {}
         self._restarts: dict[str, asyncio.Task[None]] = {}
         self._checks: dict[str, asyncio.Task[None]] = {}
-        self._replicas: WeakKeyDictionary[Engine, _Watch] = WeakKeyDictionary()
+        self._replicas: WeakKeyDictionary[Engine, Watch] = WeakKeyDictionary()
         self._saved = clock()
         residency.lost = self._lost
         residency.recovered = self._recovered
@@ -127,7 +95,7 @@ class Supervisor:
 
     def _begin(self) -> None:
         self._residency.admission.changed()  # other programs may have given memory back
-        for name, held in {**self._residency.all(), **self._residency.dead()}.items():
+        for name, held in self._residency.held().items():
             if name not in self._checks:
                 self._check_soon(name, self._check(name, held))
         for name, (_, engine) in self._residency.starting.items():
@@ -138,7 +106,10 @@ class Supervisor:
             del self._watches[name]
         if self._clock() - self._saved >= _SAVE:
             self._saved = self._clock()
-            self._residency.save()
+            try:
+                self._residency.save()
+            except AgentosError:  # a full disk must not end the care for engines
+                log.exception("how models are used could not be noted")
 
     def _check_soon(self, name: str, check: Coroutine[Any, Any, None]) -> None:
         task = self._checks[name] = asyncio.create_task(check)
@@ -147,7 +118,7 @@ class Supervisor:
     async def _check(self, name: str, held: Resident) -> None:
         try:
             why = await self._ill(name, held)
-            if why and self._residency._held.get(name) is held:
+            if why and self._residency.held().get(name) is held:
                 await held.engine.kill(why)
                 self._lost(name, held, why)
         except AgentosError:
@@ -158,11 +129,12 @@ class Supervisor:
         now = self._clock()
         watch = self._watches.get(name)
         if watch is None or watch.engine is not engine:
-            watch = self._watches[name] = _Watch(engine, now, now, now)
+            watch = self._watches[name] = Watch(engine, now, now, now, now)
+        watch.look(now)
         if not engine.alive:
             watch.moved = now  # its process is being started
             return
-        if await asyncio.to_thread(_moved, watch, engine):
+        if await asyncio.to_thread(moved, watch, engine):
             watch.moved = now
         else:
             with contextlib.suppress(AgentosError):  # a library that is being loaded can keep it from answering
@@ -183,7 +155,7 @@ class Supervisor:
         now = self._clock()
         watch = self._watches.get(name)
         if watch is None or watch.engine is not held.engine:
-            watch = self._watches[name] = _Watch(held.engine, now, now, now)
+            watch = self._watches[name] = Watch(held.engine, now, now, now, now)
         failures, since = self._failures.get(name, (0, 0.0))
         if failures and now - since >= WELL:
             del self._failures[name]
@@ -196,16 +168,19 @@ class Supervisor:
             return await self._grown(name, held)
         return why
 
-    async def _unwell(self, watch: _Watch, engine: Engine) -> str:
+    async def _unwell(self, watch: Watch, engine: Engine) -> str:
+        watch.look(self._clock())
         try:
             pulse = await engine.pulse()
         except AgentosError as error:
             if not engine.alive:
                 return "its process ended"
-            silent = self._clock() - watch.heard
+            watch.look(now := self._clock())
+            silent = now - watch.heard
             wedged = await self._wedged(watch, engine, silent)
             return f"it gave no sign of life for {silent:.0f} s ({error})" if wedged else ""
-        now = watch.heard = self._clock()
+        watch.look(now := self._clock())
+        watch.heard = now
         watch.busy = pulse.busy
         if pulse.progress != watch.progress or not pulse.busy:
             watch.progress, watch.moved, watch.since = pulse.progress, now, None
@@ -217,7 +192,7 @@ class Supervisor:
 
         async def sick(replica: Engine) -> str:
             now = self._clock()
-            why = await self._unwell(self._replicas.setdefault(replica, _Watch(None, now, now, now)), replica)
+            why = await self._unwell(self._replicas.setdefault(replica, Watch(None, now, now, now, now)), replica)
             if why:
                 del self._replicas[replica]  # its next process begins afresh
             return why
@@ -231,7 +206,7 @@ class Supervisor:
             log.warning("a replica of %s was started again (%s)", name, why)
             self._residency.meters.of(name).restarts += 1
 
-    async def _wedged(self, watch: _Watch, engine: Engine, still: float) -> bool:
+    async def _wedged(self, watch: Watch, engine: Engine, still: float) -> bool:
         """Whether it stands still for another reason than that others take the processor.
 
         It does where it slept all the time, or had as much of the processor as should do.
@@ -240,14 +215,14 @@ class Supervisor:
             return False
         if not isinstance(engine, Seen):
             return still >= PATIENCE
-        worked = await asyncio.to_thread(_worked, engine.pids())
+        worked = await asyncio.to_thread(worked_by, engine.pids())
         if watch.since is None:
             watch.since = worked
         had = worked - watch.since
-        return still >= PATIENCE and (had < _WORKED or had >= PATIENCE or still >= LOADING)
+        return still >= PATIENCE and (had < WORKED or had >= PATIENCE or still >= LOADING)
 
     async def _grown(self, name: str, held: Resident) -> str:
-        held.memory = held.engine.memory()
+        held.memory = await asyncio.to_thread(held.engine.memory)
         if held.memory > held.peak:
             held.peak = held.memory
             self._residency.remember(held)
@@ -260,14 +235,16 @@ class Supervisor:
         )
 
     def _lost(self, name: str, held: Resident, why: str) -> None:
-        if name in self.down or self._residency._held.get(name) is not held:
+        if name in self.down or self._residency.held().get(name) is not held:
             return
         now = self._clock()
         until = None if held.stays else now + (held.keep or 0.0) if held.users else held.expires
         wait = self._failed(name)
         log.warning("engine of %s ended (%s); it is started again in %g s", name, why, wait)
-        self.down[name] = Down(held.order, held.kernel, until, now + wait, why)
-        self._restarts[name] = asyncio.create_task(self._restart(name))
+        order = replace(held.order, keep=held.keep, keep_text=held.keep_text)
+        self.down[name] = Down(order, held.kernel, until, now + wait, why)
+        task = self._restarts[name] = asyncio.create_task(self._restart(name))
+        task.add_done_callback(lambda _: (self.down.pop(name, None), self._restarts.pop(name, None)))
 
     def _failed(self, name: str) -> float:
         failures = self._failures.get(name, (0, 0.0))[0]
@@ -276,24 +253,20 @@ class Supervisor:
 
     async def _restart(self, name: str) -> None:
         down = self.down[name]
-        try:
-            await self._residency.clear(name)
-            while down.until is None or self._clock() < down.until or self._residency.meters.of(name).asking:
-                await self._sleep(max(0.0, down.at - self._clock()))
-                try:
-                    await self._residency.join(down.order)
-                except AgentosError as error:
-                    down.why = str(error)
-                    down.at = self._clock() + self._failed(name)
-                    continue
-                if down.kernel:
-                    self._residency.pin(name)
-                self._residency.meters.of(name).restarts += 1
-                self._failures[name] = (self._failures.get(name, (1, 0.0))[0], self._clock())
-                return
-        finally:
-            self.down.pop(name, None)
-            self._restarts.pop(name, None)
+        await self._residency.clear(name)
+        while down.until is None or self._clock() < down.until or self._residency.meters.of(name).asking:
+            await self._sleep(max(0.0, down.at - self._clock()))
+            try:
+                await self._residency.join(down.order)
+            except AgentosError as error:
+                down.why = str(error)
+                down.at = self._clock() + self._failed(name)
+                continue
+            if down.kernel:
+                self._residency.pin(name)
+            self._residency.meters.of(name).restarts += 1
+            self._failures[name] = (self._failures.get(name, (1, 0.0))[0], self._clock())
+            return
 
     async def _recovered(self, name: str) -> None:
         while (down := self.down.get(name)) is not None:
@@ -313,8 +286,7 @@ class Supervisor:
         if task is None:
             return False
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait({task})
+        await asyncio.wait({task})
         return True
 
     async def close(self) -> None:
@@ -324,25 +296,3 @@ class Supervisor:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-
-
-def _moved(watch: _Watch, engine: Engine) -> bool:
-    """Whether an engine's processes have worked since the last look, or taken or given memory."""
-    memory, worked = engine.memory(), _worked(engine.pids()) if isinstance(engine, Seen) else 0.0
-    moved = abs(memory - watch.memory) >= _TOOK or abs(worked - watch.worked) >= _WORKED
-    if moved:
-        watch.memory, watch.worked = memory, worked
-    return moved
-
-
-def _worked(pids: Sequence[int]) -> float:
-    """Seconds of processor time of processes and all below them."""
-    total = 0.0
-    for pid in pids:
-        with contextlib.suppress(psutil.Error):
-            root = psutil.Process(pid)
-            for process in [root, *root.children(recursive=True)]:
-                with contextlib.suppress(psutil.Error):
-                    spent = process.cpu_times()
-                    total += spent.user + spent.system
-    return total

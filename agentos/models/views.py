@@ -57,7 +57,8 @@ def _live(name: str, residency: Residency, down: Mapping[str, Down]) -> Live | N
         )
     if name in residency.ending and name not in down:
         held = residency.ending[name][0]
-        return Live("unloading", held.loaded.device, held.engine.memory(), gpu, 0, meter.asking, *counts,
+        memory = max(held.memory, held.engine.memory())
+        return Live("unloading", held.loaded.device, memory, gpu, 0, meter.asking, *counts,
                     held.keep_text, None, healthy=0, restarts=meter.restarts, cost=meter.cost)
     if name in residency.starting:
         order, _ = residency.starting[name]

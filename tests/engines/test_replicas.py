@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -172,3 +173,33 @@ async def test_when_one_cannot_be_loaded_none_is_left():
     with pytest.raises(Failed):
         await Replicas(engines).load(SPEC)
     assert not any(engine.alive for engine in engines)
+
+
+@pytest.mark.parametrize("steps", range(0, 60, 6))
+async def test_an_end_while_a_replica_is_loaded_again_leaves_none_running(steps):
+    engines = [ChildEngine("scripted") for _ in range(2)]
+    replicas = Replicas(engines)
+    await replicas.load(SPEC)
+    os.kill(pid(engines[0]), signal.SIGKILL)
+    while engines[0].alive:
+        await asyncio.sleep(0.01)
+    mending = asyncio.create_task(replicas.repair(well))
+    await asyncio.sleep(steps / 100)
+    await replicas.unload()
+    with contextlib.suppress(Failed):
+        await mending
+    assert not replicas.alive and not any(engine.alive for engine in engines)
+
+
+async def test_a_first_load_is_alive_and_its_pulse_is_that_of_the_replica_that_loads():
+    engines = [ChildEngine("scripted") for _ in range(2)]
+    replicas = Replicas(engines)
+    loading = asyncio.create_task(replicas.load(SPEC))
+    while not engines[0].alive:
+        await asyncio.sleep(0)
+    assert replicas.alive and replicas.healthy == 0
+    await replicas.pulse()
+    await loading
+    assert replicas.healthy == 2
+    await replicas.unload()
+    assert not replicas.alive

@@ -55,10 +55,11 @@ def renamed(folder: Path, base: Any, **values: Any) -> Path:
 
 @pytest.fixture
 async def models(settings: Settings) -> AsyncIterator[ModelService]:
-    store = Store(settings.database)
-    made = ModelService(settings, store, maker(settings), TrashCan(store, settings))
+    store, make = Store(settings.database), maker(settings)
+    made = ModelService(settings, store, make, TrashCan(store, settings))
     yield made
     await made.close()
+    make.close()
     store.close()
 
 

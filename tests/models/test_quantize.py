@@ -304,4 +304,5 @@ async def test_a_real_model_in_8_and_4_bits_answers_and_loses_little(home: confi
             service.card("smollm2-135m-2bit")
     finally:
         await service.close()
+        make.close()
         store.close()

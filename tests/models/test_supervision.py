@@ -157,7 +157,7 @@ async def test_what_nobody_keeps_is_not_started_again(
     await supervisor.tick()
     while supervisor.down:
         await asyncio.sleep(0.01)
-    assert residency.all() == {} and residency.dead() == {}
+    assert residency.all() == {} and {n: h for n, h in residency.held().items() if not h.alive} == {}
 
 
 async def test_an_engine_that_owes_an_answer_and_stands_still_is_killed_and_started_again(
@@ -300,3 +300,30 @@ async def test_a_replica_that_dies_is_started_again_while_the_other_serves(
     assert pair.healthy == 2 and residency.get("m") is held
     assert engines[0].loaded is not None and engines[0].loaded.pid != gone
     assert residency.meters.of("m").restarts == 1
+
+
+async def test_time_in_which_nobody_could_look_is_not_held_against_an_engine(
+    residency: Residency, supervisor: Supervisor, time: Time
+) -> None:
+    """Ctrl-Z and fg, or a loop that other work held up."""
+    held = await residency.load(order(script='[{"when": "x", "say": "a b", "wait": 1000}]'))
+    await supervisor.tick()
+    asked = asyncio.create_task(_ask(held.engine))
+    while not (await held.engine.pulse()).busy:
+        await asyncio.sleep(0.01)
+    time.now += 75
+    await supervisor.tick()
+    assert residency.get("m") is held and not asked.done()
+    os.kill(held.loaded.pid, signal.SIGSTOP)
+    time.now += 75
+    await supervisor.tick()
+    assert residency.get("m") is held
+    time.now += 6
+    await supervisor.tick()
+    with pytest.raises(Failed, match="stood still|no sign of life"):
+        await asked
+
+
+async def _ask(engine: Engine) -> None:
+    async for _ in engine.generate(Generation("1", held_prompt())):
+        pass
