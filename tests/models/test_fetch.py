@@ -34,7 +34,11 @@ async def test_a_broken_download_goes_on_where_it_broke(server: Server, tmp_path
     server.files["/f"] = BODY
     server.break_after = [700_000, 500_000]
     assert await get(server, tmp_path) == BODY
-    assert [said for _, said in server.asked] == [None, "bytes=700000-", "bytes=1200000-"]
+    (_, none), *resumed = server.asked
+    starts = [int(said.removeprefix("bytes=").removesuffix("-")) for _, said in resumed if said]
+    assert none is None and len(starts) == len(resumed) == 2
+    first, second = starts  # a connection that breaks may lose what was under way, never what had come
+    assert 0 < first <= 700_000 and first < second <= first + 500_000
     assert os.listdir(tmp_path) == ["f"]
 
 

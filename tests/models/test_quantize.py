@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -195,8 +196,13 @@ async def test_a_model_built_in_another_way_is_refused_and_nothing_is_left(
     assert _left(shelf) == {"other"}
 
 
-def _children(of: str) -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if of in " ".join(child.cmdline())]
+def _children(of: str) -> set[psutil.Process]:
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # other tests' processes come and go
+            if of in " ".join(child.cmdline()):
+                found.add(child)
+    return found
 
 
 async def test_a_process_that_is_killed_while_it_quantizes_leaves_nothing(
@@ -223,7 +229,7 @@ def _known(shelf: Shelf) -> Stored:
 async def test_who_gives_up_midway_leaves_neither_files_nor_processes(
     llama: Path, shelf: Shelf, settings: config.Settings, stage: str
 ) -> None:
-    reached = asyncio.Event()
+    reached, before = asyncio.Event(), _children("agentos.engines.")
 
     def act(message: str) -> None:
         if message.startswith(stage):
@@ -235,7 +241,7 @@ async def test_who_gives_up_midway_leaves_neither_files_nor_processes(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert _left(shelf) == {"tiny"}
-    assert _children("agentos.engines.") == []
+    assert _children("agentos.engines.") <= before
 
 
 async def test_what_a_killed_system_left_is_swept_by_the_next_try(
