@@ -27,7 +27,7 @@ def test_prometheus_reads_what_is_told_in_both_of_its_forms(door: Door) -> None:
     assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
     found = samples(plain.body)
     assert found["agentos_ready", ()] == 1
-    assert found["agentos_approvals_pending", ()] == 0
+    assert found["agentos_approvals_pending", ()] == found["agentos_model_evictions_total", ()] == 0
     assert found["agentos_jobs", (("state", "running"),)] == 0
     assert found["process_resident_memory_bytes", ()] > 1 << 20
     opened = door.ask("GET", "/metrics", Accept="application/openmetrics-text; version=1.0.0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 from collections.abc import AsyncIterator
@@ -14,7 +15,8 @@ import pytest
 
 from agentos.config import Settings
 from agentos.engines.host import ChildEngine
-from agentos.errors import Failed, NotFound, UserError
+from agentos.errors import AgentosError, Failed, NotFound, UserError
+from agentos.models.budget import HOST
 from agentos.models.service import ModelService
 from agentos.policy.trash import TrashCan
 from agentos.store import Store
@@ -204,6 +206,34 @@ async def test_what_was_measured_is_the_next_estimate(here: Setting) -> None:
     known = here.models.card("other")
     assert not guess.needs_measured and known.needs_measured
     assert known.needs and guess.needs and known.needs < guess.needs
+
+
+async def test_what_is_set_aside_for_a_model_stays_the_same_however_often_it_is_loaded(here: Setting) -> None:
+    claims = []
+    for _ in range(6):
+        await here.models.load("other")
+        claims.append(here.models.residency.budget.claims["other"][HOST])
+        await here.models.unload("other")
+    assert max(claims[1:]) < 1.03 * min(claims[1:])
+
+
+async def test_a_model_that_is_there_already_says_the_reason_it_was_loaded_with(here: Setting) -> None:
+    first = await here.models.load("other")
+    again = await here.models.load("other")
+    assert first.reason and again.reason == first.reason and len(here.engines) == 1
+
+
+async def test_what_quantizes_takes_room_of_the_same_budget_and_gives_it_back(here: Setting) -> None:
+    claims = here.models.residency.budget.claims
+    seen: set[int] = set()
+    here.ctx.progress.then = lambda: seen.update(claim[HOST] for name, claim in claims.items() if name != "tiny")
+    with contextlib.suppress(AgentosError):  # what the tiny model loses is not under test
+        await here.models.quantize("tiny", 8, None, here.ctx)  # type: ignore[arg-type]
+    assert seen and min(seen) > 100 << 20 and claims == {}
+    here.free = 600 << 20
+    with pytest.raises(Failed, match="making tiny-8bit.*needs"):
+        await here.models.quantize("tiny", 8, None, here.ctx)  # type: ignore[arg-type]
+    assert claims == {}
 
 
 async def test_the_kernels_model_is_pinned_and_marked(here: Setting) -> None:
