@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from agentos.engines.footprint import exhausted
 from agentos.errors import Failed
 
 CONFIG = "adapter_config.json"
@@ -50,6 +51,8 @@ def apply(model: Any, folder: Path, tick: Callable[[], None] = lambda: None) -> 
             _merge(wrapped, tick)
             merged = wrapped.merge_and_unload()
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        if exhausted(error):
+            raise
         raise Failed(
             f"adapter {folder.name!r} does not fit its base model: {_short(error)}. Nothing was loaded; "
             f"it was made for {said.get('base_model_name_or_path') or 'a model that it does not name'!r}"
@@ -121,6 +124,8 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
         with safe_open(str(folder / WEIGHTS), "pt") as held:
             return {name: tuple(held.get_slice(name).get_shape()) for name in held.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
+        if exhausted(error):
+            raise
         raise Failed(f"adapter {folder.name!r} cannot be read: {_short(error)}. Nothing was loaded") from error
 
 

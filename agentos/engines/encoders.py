@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 from agentos.engines import adapters, pooling
-from agentos.engines.weights import fastest
+from agentos.engines.footprint import exhausted
+from agentos.engines.weights import remembered
 from agentos.errors import Failed, UserError
 from agentos.types import ModelSpec, Predicted
 
@@ -195,8 +197,9 @@ def _longest(model: Any, tokenizer: Any, pool: pooling.Pooling | None) -> int:
 
 def load(
     spec: ModelSpec, config: Any, device: torch.device, tick: Callable[[], None] = lambda: None,
+    kept: Path | None = None,
 ) -> Encoder:
-    """A model's folder as an encoder, its adapter applied.
+    """A model's folder as an encoder, its adapter applied; the form of its weights is remembered in `kept`.
 
     Raises:
         Failed: it cannot be loaded, or lacks weights that its answers depend on.
@@ -217,7 +220,9 @@ def load(
                 ignore_mismatched_sizes=head is not None,
             )
             tokenizer: Any = AutoTokenizer.from_pretrained(spec.path)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            if exhausted(error):
+                raise
             raise Failed(f"{spec.name!r} cannot be loaded: {error}") from error
         adapted = ("classifier.", "score.") if head is not None else ("pooler.",) if not classes else ()
         made_up = {*told["missing_keys"], *(item[0] for item in told["mismatched_keys"])}
@@ -227,17 +232,17 @@ def load(
                 f"{spec.name!r} lacks {len(missing)} of its weights ({missing[0]} is the first); with made-up ones its "
                 "answers would mean nothing, and nothing was loaded"
             )
-        model.to(dtype=_form(model, device))
+        model.to(dtype=_form(model, device, kept))
         if spec.adapter is not None:
             model = adapters.apply(model, spec.adapter, tick)
         model.eval().to(device)
     return Encoder(model, tokenizer, context=spec.context, device=device, pool=pool, tick=tick)
 
 
-def _form(model: Any, device: torch.device) -> torch.dtype:
+def _form(model: Any, device: torch.device, kept: Path | None) -> torch.dtype:
     """No less exact than the file: in 16 bits only where it is, and where this processor is fast in them."""
     own: torch.dtype = model.dtype
     if own != torch.bfloat16 or device.type != "cpu":
         return own if device.type != "cpu" else torch.float32
     inner = max((m.weight for m in model.modules() if isinstance(m, nn.Linear)), key=Tensor.numel)
-    return torch.bfloat16 if fastest(inner) == "bfloat16" else torch.float32
+    return torch.bfloat16 if remembered(inner, kept) == "bfloat16" else torch.float32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from pathlib import Path
@@ -37,13 +38,13 @@ def held(pid: int) -> Bytes:
 
 
 def fetched() -> int:
-    """How often this process had to wait for a disk so far: grows while files come in from a slow one."""
+    """How often this process had to wait for a disk, or wrote to one, so far: grows while files come and go slowly."""
     if sys.platform == "win32":
         return 0
     import resource
 
     used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_majflt + used.ru_inblock
+    return used.ru_majflt + used.ru_inblock + used.ru_oublock
 
 
 def restrict(limit: Bytes | None, mapped: Bytes = 0) -> None:
@@ -73,7 +74,12 @@ def restrict(limit: Bytes | None, mapped: Bytes = 0) -> None:
 
 
 def exhausted(error: BaseException) -> bool:
-    """Whether an error says that memory ran out."""
+    """Whether an error says that memory ran out, or was raised because of one that does."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in _WORDS)
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    told = isinstance(error, RuntimeError) or type(error).__name__ == "SafetensorError"
+    if told and any(word in str(error).lower() for word in _WORDS):
+        return True
+    return error.__cause__ is not None and exhausted(error.__cause__)

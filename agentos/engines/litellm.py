@@ -15,7 +15,6 @@ import importlib
 import logging
 import math
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -58,8 +57,8 @@ class Backend:
 
     @property
     def progress(self) -> int:
-        """Modules imported, pieces that came, and ticks of the loop while it waits: how long is up to the time-outs."""
-        return len(sys.modules) + self._chunks + self._ticks
+        """Pieces that came, and ticks of the loop while it waits: how long is up to the time-outs."""
+        return self._chunks + self._ticks
 
     def load(self, spec: ModelSpec, tell: Callable[[int, int], None]) -> dict[str, Any]:
         """Gets ready to ask; nothing is sent yet.

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from agentos.engines.footprint import exhausted
 from agentos.errors import Failed
 
 METHOD = "agentos"
@@ -222,7 +223,9 @@ def load(path: Path, config: Any, device: torch.device, tell: Callable[[int, int
                     _put(model, name, tensors, device)
                     done += sum(tensor.nbytes for tensor in tensors.values())
                     tell(done, total)
-    except (KeyError, RuntimeError, OSError) as error:
+    except (KeyError, RuntimeError, OSError, SafetensorError) as error:
+        if exhausted(error):
+            raise
         raise Failed(f"{file} does not hold what its config.json says: {error}. Quantize the model again") from error
     if config.tie_word_embeddings:
         model.set_output_embeddings(model.get_input_embeddings())

@@ -1,7 +1,6 @@
 """The child process that writes a model in fewer bits: `python -m agentos.engines.quantizing JOB`.
 
-It runs under a memory limit, reads one tensor at a time, and prints one JSON object a line: `progress`, then
-`result` or `error`.
+It reads one tensor at a time; what it prints and how it is limited, `agentos.engines.errand` says.
 """
 
 from __future__ import annotations
@@ -13,40 +12,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agentos.errors import AgentosError, Failed
-
-_MIB = 1 << 20
+from agentos.engines import errand
+from agentos.errors import Failed
 
 
 def main(arguments: list[str]) -> int:
     """Runs one job: `{"source": PATH, "out": PATH, "bits": 4|8, "memory": BYTES, "threads": N}`."""
-    job = json.loads(arguments[0])
-    _limit(int(job["memory"]))
-    try:
-        _say(result=quantize(Path(job["source"]), Path(job["out"]), int(job["bits"]), int(job["threads"])))
-    except AgentosError as error:
-        _say(error=str(error))
-        return 1
-    except MemoryError:
-        _say(error=f"quantizing it takes more than the {int(job['memory']) // _MIB} MiB that its size accounts for")
-        return 1
-    except OSError as error:
-        _say(error=str(error), errno=error.errno)
-        return 1
-    return 0
+    return errand.run(arguments, _do, "quantizing it", "its size")
 
 
-def _limit(memory: int) -> None:
-    """Holds this process to so many bytes of its own data, where the platform can."""
-    if sys.platform == "linux":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _say(**line: Any) -> None:
-    print(json.dumps(line), flush=True)
+def _do(job: dict[str, Any]) -> dict[str, Any]:
+    return quantize(Path(job["source"]), Path(job["out"]), int(job["bits"]), int(job["threads"]))
 
 
 def quantize(source: Path, out: Path, bits: int, threads: int) -> dict[str, Any]:
@@ -56,7 +32,7 @@ def quantize(source: Path, out: Path, bits: int, threads: int) -> dict[str, Any]
         Failed: the model is not one of those that can be quantized.
     """
     started = time.monotonic()
-    _say(progress="starting torch")
+    errand.say(progress="starting torch")
     import torch
     from safetensors import safe_open
     from safetensors.torch import save_file
@@ -90,11 +66,11 @@ def quantize(source: Path, out: Path, bits: int, threads: int) -> dict[str, Any]
                     made[name], made[name + quantized.PAIRS] = quantized.groups(tensor)
                 else:
                     made[name], made[name + quantized.SCALE] = quantized.rows(tensor)
-                _say(progress=f"to {bits} bits", done=done, total=total, unit="B")
+                errand.say(progress=f"to {bits} bits", done=done, total=total, unit="B")
     missing = sorted(set(wanted) - set(made))
     if missing:
         raise Failed(f"its files lack {missing[0]!r}")
-    _say(progress="writing safetensors")
+    errand.say(progress="writing safetensors")
     save_file(made, out / "model.safetensors", {"format": "pt"})
     for path in source.iterdir():
         if path.is_file() and path.suffix in {".json", ".jinja", ".txt", ".model"} and path.name not in _OWN:

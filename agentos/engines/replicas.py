@@ -39,12 +39,17 @@ class Replicas:
     def __init__(self, engines: Sequence[Engine]) -> None:
         """Engines that are not running yet, all of one kind, at least one."""
         self.name = engines[0].name
-        self.loaded: LoadedModel | None = None
+        self._loaded: LoadedModel | None = None
         self._spec: ModelSpec | None = None
         self._replicas = [_Replica(engine) for engine in engines]
         self._asked: set[str] = set()
         self._loading = False
         self._turns = self._progress = 0
+
+    @property
+    def loaded(self) -> LoadedModel | None:
+        """All of them together; None where none can answer."""
+        return self._loaded if self.healthy else None
 
     @property
     def alive(self) -> bool:
@@ -166,12 +171,12 @@ class Replicas:
 
     async def kill(self, why: str) -> None:
         """Ends all of them at once."""
-        self.loaded = self._spec = None
+        self._loaded = self._spec = None
         await self._each(lambda replica: replica.engine.kill(why))
 
     async def unload(self) -> None:
         """Ends all of them."""
-        self.loaded = self._spec = None
+        self._loaded = self._spec = None
         await self._each(lambda replica: replica.engine.unload())
 
     async def repair(self, sick: Callable[[Engine], Awaitable[str]]) -> list[str]:
@@ -237,9 +242,9 @@ class Replicas:
 
     def _sum(self) -> LoadedModel:
         each = [replica.engine.loaded for replica in self._replicas if replica.engine.loaded is not None]
-        self.loaded = replace(
+        self._loaded = replace(
             each[0], memory=sum(one.memory for one in each), seconds=sum(one.seconds for one in each),
             gpu_memory=sum(one.gpu_memory for one in each), grammar=all(one.grammar for one in each),
         )
-        return self.loaded
+        return self._loaded
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
 from agentos.engines import adapters, encoders, quantized
 from agentos.engines.causal import Causal
-from agentos.engines.footprint import restrict
+from agentos.engines.footprint import exhausted, restrict
 from agentos.engines.packing import Packing
 from agentos.engines.vocabulary import keep, tokenizer
 from agentos.engines.weights import give_back, prepare
@@ -55,48 +56,41 @@ class Backend:
         writes = encoders.role(config, spec.path) == "causal"
         if spec.adapter is not None and adapters.head(spec.adapter) is not None:
             writes = False
+        kept = Path(str(spec.settings["kv_cache"])) if spec.settings.get("kv_cache") else None
         with _ticking(self._tick):
             if writes:
-                self._causal, dtype = self._load_causal(spec, config, device, tell)
+                self._causal, dtype = self._load_causal(spec, config, device, tell, kept)
                 context = self._causal.context
             else:
-                self._encoder = encoders.load(spec, config, device, self._tick)
+                self._encoder = encoders.load(spec, config, device, self._tick, kept)
                 dtype, context = self._encoder.dtype, self._encoder.context
         self.grammar = writes
         taken = torch.cuda.memory_reserved(device) if gpu else 0
         return {"device": device.type, "dtype": dtype, "context": context, "gpu_memory": taken}
 
     def _load_causal(
-        self, spec: ModelSpec, config: Any, device: torch.device, tell: Callable[[int, int], None]
-    ) -> tuple[Causal, str]:
-        loader: Any = AutoModelForCausalLM
-        assert spec.path is not None
-        kept = Path(str(spec.settings["kv_cache"])) if spec.settings.get("kv_cache") else None
-        try:
-            if quantized.described(config) is not None:
-                return self._load_quantized(spec, config, device, tell, kept)
-            model = loader.from_pretrained(spec.path, dtype=torch.bfloat16).eval()
-            words, read = tokenizer(spec.path, kept)
-        except (OSError, ValueError, KeyError) as error:
-            raise Failed(f"{spec.name!r} cannot be loaded: {error}") from error
-        if spec.adapter is not None:
-            model = adapters.apply(model, spec.adapter, self._tick)
-        prepared = prepare(model, device, tell, kept=kept, packed=lambda: _settle(spec), tick=self._tick)
-        if prepared.packing is not None:
-            self._packing = prepared.packing
-        if kept is not None and not read:
-            self._later.append(partial(keep, spec.path, kept, words))
-        give_back()
-        return Causal(model, words, spec, dtype=prepared.form, device=device, tick=self._tick), prepared.form
-
-    def _load_quantized(
         self, spec: ModelSpec, config: Any, device: torch.device, tell: Callable[[int, int], None], kept: Path | None
     ) -> tuple[Causal, str]:
         assert spec.path is not None
-        if spec.adapter is not None:
+        coded = quantized.described(config) is not None
+        if coded and spec.adapter is not None:
             raise Failed(f"{spec.name!r} is quantized, and an adapter goes over whole weights; load it over the base")
-        model, form = quantized.load(spec.path, config, device, tell)
-        words, read = tokenizer(spec.path, kept)
+        loader: Any = AutoModelForCausalLM
+        try:
+            if coded:
+                model, form = quantized.load(spec.path, config, device, tell)
+            else:
+                model = loader.from_pretrained(spec.path, dtype=torch.bfloat16).eval()
+            words, read = tokenizer(spec.path, kept)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            if exhausted(error):
+                raise
+            raise Failed(f"{spec.name!r} cannot be loaded: {error}") from error
+        if spec.adapter is not None:
+            model = adapters.apply(model, spec.adapter, self._tick)
+        if not coded:
+            prepared = prepare(model, device, tell, kept=kept, packed=lambda: _settle(spec), tick=self._tick)
+            self._packing, form = prepared.packing, prepared.form
         if kept is not None and not read:
             self._later.append(partial(keep, spec.path, kept, words))
         give_back()

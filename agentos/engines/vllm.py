@@ -47,7 +47,7 @@ class VllmEngine:
             start: Where servers run; on this machine by default.
             gpu: Whether the server has a GPU; None looks.
         """
-        self.loaded: LoadedModel | None = None
+        self._loaded: LoadedModel | None = None
         self._cache, self._log, self._threads, self._start = cache, log, threads, start
         self._gpu = install.has_gpu() if gpu is None else gpu
         self._spec: ModelSpec | None = None
@@ -55,6 +55,11 @@ class VllmEngine:
         self._client = Client("", "")
         self._beat = Beat(self._client, 0.0)
         self._asked: set[str] = set()
+
+    @property
+    def loaded(self) -> LoadedModel | None:
+        """The model that its server serves; None where that has ended."""
+        return self._loaded if self.alive else None
 
     @property
     def alive(self) -> bool:
@@ -95,14 +100,14 @@ class VllmEngine:
         try:
             await self._ready(server, spec, reader, progress)
             form = reader.found(r"dtype=torch\.(\w+)") or vllm_args.dtype(spec.settings, gpu)
-            self.loaded = LoadedModel(
+            self._loaded = made = LoadedModel(
                 spec.name, self.name, "gpu" if gpu else "cpu", form, self.memory(), server.pid, True,
                 time.monotonic() - began, vllm_args.length(spec, size), (spec.limit or 0) if gpu else 0,
             )
         except BaseException:
             await self._end("its load was given up")
             raise
-        return self.loaded
+        return made
 
     async def generate(self, request: Generation) -> AsyncIterator[Token | Completed]:
         """Tokens as they come, then one `Completed`; closing the iterator cancels the request.
@@ -202,14 +207,14 @@ class VllmEngine:
         await self._end("it was unloaded")
 
     async def _end(self, why: str) -> None:
-        server, self._server, self.loaded = self._server, None, None
+        server, self._server, self._loaded = self._server, None, None
         if server is not None:
             self._beat.close()
             await server.kill(why)
             self._client.close()
 
     async def _post(self, path: str) -> None:
-        if self.loaded is None or self.loaded.device != "gpu":
+        if self._loaded is None or self._loaded.device != "gpu":
             raise UserError("only a model on a GPU can be put to sleep; unload this one instead")
         try:
             reply = await self._client.ask("POST", path)
@@ -252,7 +257,7 @@ class VllmEngine:
         if not done:
             end.cancel()
             return Failed(f"the vllm engine broke off the answer: {words or 'it hung up'}")
-        self.loaded = None
+        self._loaded = None
         return Failed(f"the vllm engine's server ended ({end.result()})")
 
 

@@ -186,6 +186,7 @@ class Worker:
                 return False
             self._owed.add(_BACKGROUND)  # a pulse sees it go forward, as a request
             work()
+            self._done += 1
             return True
         except Exception:
             traceback.print_exc()

@@ -1,7 +1,7 @@
 """The child process that reads what came from outside: `python -m agentos.models.convert JOB`.
 
-It runs under a memory limit and prints one JSON object a line: `progress`, then `result` or `error`.
-Headers are checked by our own readers before any library sees a file.
+Headers are checked by our own readers before any library sees a file. What it prints and how it is limited,
+`agentos.engines.errand` says.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agentos.errors import AgentosError, Failed
+from agentos.engines import errand
+from agentos.engines.footprint import exhausted
+from agentos.errors import Failed
 from agentos.models.header_gguf import MAGIC, GgufHeader, read_gguf
 from agentos.models.header_safetensors import SafetensorsHeader, read_safetensors
 from agentos.models.sources import TEXT_FILES
@@ -29,36 +31,12 @@ _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".hdf5", "
 
 def main(arguments: list[str]) -> int:
     """Runs one job: `{"do": "inspect"|"convert", "source": PATH, "out": PATH, "memory": BYTES, "threads": N}`."""
-    job = json.loads(arguments[0])
-    _limit(int(job["memory"]))
-    try:
-        source = Path(job["source"])
-        result = inspect(source) if job["do"] == "inspect" else convert(source, Path(job["out"]), int(job["threads"]))
-        _say(result=result)
-    except AgentosError as error:
-        _say(error=str(error))
-        return 1
-    except MemoryError:
-        _say(error=f"reading it takes more than the {int(job['memory']) // _MIB} MiB that its header accounts for")
-        return 1
-    except OSError as error:
-        _say(error=str(error), errno=error.errno)
-        return 1
-    return 0
+    return errand.run(arguments, _do, "reading it", "its header")
 
 
-def _limit(memory: int) -> None:
-    """Holds this process to so many bytes of its own data, where the platform can."""
-    if sys.platform == "linux":
-        import resource
-
-        # RLIMIT_AS would count the file itself and torch's libraries, which are mapped and cost nothing.
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _say(**line: Any) -> None:
-    print(json.dumps(line), flush=True)
+def _do(job: dict[str, Any]) -> dict[str, Any]:
+    source = Path(job["source"])
+    return inspect(source) if job["do"] == "inspect" else convert(source, Path(job["out"]), int(job["threads"]))
 
 
 def inspect(source: Path) -> dict[str, Any]:
@@ -212,7 +190,7 @@ def _kind(config: dict[str, Any], folder: Path) -> str:
 def _take_adapter(folder: Path, out: Path) -> dict[str, Any]:
     header = read_safetensors(folder / ADAPTER)
     base = _adapter(folder)["base_model_name_or_path"]
-    _say(progress="copying the adapter", done=0, total=1)
+    errand.say(progress="copying the adapter", done=0, total=1)
     for name in (ADAPTER, ADAPTER_CONFIG):
         shutil.copyfile(folder / name, out / name)
     if (folder / "config.json").is_file():  # the names of a classifier's classes
@@ -227,14 +205,14 @@ def _take_folder(folder: Path, out: Path) -> dict[str, Any]:
     for path in weights:
         read_safetensors(path)
     for number, path in enumerate(weights):
-        _say(progress="copying weights", done=number, total=len(weights))
+        errand.say(progress="copying weights", done=number, total=len(weights))
         shutil.copyfile(path, out / path.name)
     for name in sorted(TEXT_FILES):
         path = folder / name
         if path.is_file() and path.stat().st_size <= _TEXT_LIMIT:
             (out / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(path, out / name)
-    _say(progress="reading the tokenizer")
+    errand.say(progress="reading the tokenizer")
     from transformers import AutoConfig, AutoTokenizer
 
     try:
@@ -245,12 +223,14 @@ def _take_folder(folder: Path, out: Path) -> dict[str, Any]:
         try:
             AutoTokenizer.from_pretrained(out, trust_remote_code=False).save_pretrained(out)
         except Exception as error:
+            if exhausted(error):
+                raise
             raise Failed(f"its tokenizer cannot be read ({_short(error)})") from error
     return {"context": int(config.get("max_position_embeddings") or config.get("n_positions") or 0)}
 
 
 def _convert_gguf(gguf: Path, header: GgufHeader, out: Path, threads: int) -> dict[str, Any]:
-    _say(progress="starting torch", done=0, total=4)
+    errand.say(progress="starting torch", done=0, total=4)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     from transformers.utils import logging
@@ -258,22 +238,22 @@ def _convert_gguf(gguf: Path, header: GgufHeader, out: Path, threads: int) -> di
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if threads:
         torch.set_num_threads(threads)
-    _say(progress=f"unpacking {len(header.tensors)} tensors to bf16", done=1, total=4)
+    errand.say(progress=f"unpacking {len(header.tensors)} tensors to bf16", done=1, total=4)
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
             str(gguf.parent), gguf_file=gguf.name, dtype=torch.bfloat16, trust_remote_code=False,
             quantization_config=GgufConfig(dequantize=True),
         )
-        _say(progress="reading the tokenizer", done=2, total=4)
+        errand.say(progress="reading the tokenizer", done=2, total=4)
         tokenizer: Any = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name, trust_remote_code=False)
-    except (MemoryError, OSError):
-        raise
     except Exception as error:  # transformers raises whatever a strange file makes it stumble over
+        if isinstance(error, OSError) or exhausted(error):
+            raise
         raise Failed(f"transformers cannot read it as {header.architecture!r} ({_short(error)})") from error
     _tie(model, header)
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    _say(progress="writing safetensors", done=3, total=4)
+    errand.say(progress="writing safetensors", done=3, total=4)
     model.save_pretrained(out, max_shard_size="1TB")
     tokenizer.save_pretrained(out)
     return {"context": int(getattr(model.config, "max_position_embeddings", 0) or 0)}

@@ -134,7 +134,8 @@ class Pulse:
     progress: int
     """Grows with every layer, token or piece of a file; compared with the last pulse's, never read as a number."""
     busy: bool
-    """Whether the engine owes somebody an answer."""
+    """Whether work is under way: a load, an answer or a prediction that is owed, or work of the engine's own (weights
+    packed and states written between requests, the token of a sign of life). While it is, `progress` must move."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,11 @@ class Engine(Protocol):
     """
 
     name: str
-    loaded: LoadedModel | None
+
+    @property
+    def loaded(self) -> LoadedModel | None:
+        """The model in memory; None before a load is done and as soon as nothing serves it any more."""
+        ...
 
     @property
     def alive(self) -> bool:
