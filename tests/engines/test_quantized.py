@@ -20,11 +20,17 @@ from agentos.engines.weights import Head
 from agentos.errors import Failed, UserError
 
 CPU = torch.device("cpu")
+ENGINES = torch.backends.quantized.supported_engines
+fast = pytest.mark.skipif(
+    quantized.kernels() is not quantized.Linear8,
+    reason="rows of 8 bits are multiplied by torch's quantized engine 'fbgemm', and this torch on this processor has "
+    + (", ".join(engine for engine in ENGINES if engine != "none") or "none"),
+)
 
 
 @pytest.fixture(autouse=True)
 def fbgemm(monkeypatch: pytest.MonkeyPatch) -> None:
-    if "fbgemm" in torch.backends.quantized.supported_engines:
+    if "fbgemm" in ENGINES:
         monkeypatch.setattr(torch.backends.quantized, "engine", "fbgemm")
 
 
@@ -80,7 +86,7 @@ def test_layers_multiply_what_was_stored(lead: tuple[int, ...], bias: bool) -> N
         assert _error(quantized.Linear8(codes, scale, added)(hidden), eight) < 0.02
 
 
-@pytest.mark.skipif(quantized.kernels() is not quantized.Linear8, reason="this processor has no FBGEMM")
+@fast
 def test_the_largest_products_there_are_do_not_overflow() -> None:
     weight = torch.full((32, 64), 0.5)
     weight[::2] *= -1
@@ -89,7 +95,7 @@ def test_the_largest_products_there_are_do_not_overflow() -> None:
         assert _error(layer(hidden), nn.functional.linear(hidden, weight)) < 0.01
 
 
-@pytest.mark.skipif(quantized.kernels() is not quantized.Linear8, reason="this processor has no FBGEMM")
+@fast
 def test_a_large_activation_does_not_wipe_out_the_others() -> None:
     weight = _weight(48, 64)
     codes, scale = quantized.rows(weight)
@@ -103,7 +109,7 @@ def test_a_large_activation_does_not_wipe_out_the_others() -> None:
     assert _error(rest, without @ weight.T) < 0.1
 
 
-@pytest.mark.skipif(quantized.kernels() is not quantized.Linear8, reason="this processor has no FBGEMM")
+@fast
 def test_what_a_token_becomes_does_not_hang_on_its_neighbours() -> None:
     layer = quantized.Linear8(*quantized.rows(_weight(48, 64)), None)
     one = torch.randn(1, 64, generator=torch.Generator().manual_seed(8))
@@ -177,6 +183,17 @@ def test_a_file_that_lacks_a_tensor_is_refused(tiny: Path, tmp_path: Path) -> No
     save_file(tensors, tmp_path / "out" / "model.safetensors")
     with pytest.raises(Failed, match=r"up_proj|does not hold"):
         quantized.load(tmp_path / "out", AutoConfig.from_pretrained(tmp_path / "out"), CPU, lambda _done, _total: None)
+
+
+def test_a_torn_file_is_said_to_be_one(tiny_models: dict[str, Path], tmp_path: Path) -> None:
+    _quantize(tiny_models["qwen2"], tmp_path / "out", 8)
+    file = tmp_path / "out" / "model.safetensors"
+    written = file.read_bytes()
+    for kept in (0, 4, 100, -1):
+        file.write_bytes(written[:kept])
+        config = AutoConfig.from_pretrained(tmp_path / "out")
+        with pytest.raises(Failed, match=r"model\.safetensors does not hold .* Quantize the model again"):
+            quantized.load(tmp_path / "out", config, CPU, lambda _done, _total: None)
 
 
 def test_perplexity_is_that_of_a_coin_for_a_coin_and_counts_every_token_once() -> None:
