@@ -19,15 +19,14 @@ import pytest
 from agentos.errors import Failed, UserError
 from agentos.types import Completed, Engine, Generation, Message, Prompt, Token
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 numbers = itertools.count()
 
-COUNT, ENDLESS = (Message("user", "count"),), (Message("user", "endless"),)
 SPELLED = 'start: "the list of settings: " /[a-z]{1,8}/ ", " /[0-9]{3}/\n'
 FORCED = 'start: "the default engine is the first one that answers"\n'
 
 
-def ask(prompt: Prompt | tuple[Message, ...] = COUNT, max_tokens: int = 40, **rest) -> Generation:
+def ask(prompt: Prompt | tuple[Message, ...], max_tokens: int = 40, **rest) -> Generation:
     return Generation(f"r{next(numbers)}", prompt, max_tokens, **rest)
 
 
@@ -67,24 +66,24 @@ async def test_loading_says_which_process_holds_how_much_memory_in_which_form(ca
     assert made.pid != os.getpid()
     assert made.memory > 10_000_000
     assert made.engine == case.engine.name and made.name == case.spec.name
-    assert (made.device, bool(made.dtype)) in {("cpu", True), ("remote", False)}
+    assert (made.device, bool(made.dtype)) in {("cpu", True), ("gpu", True), ("remote", False)}
     assert made.context == case.spec.context
 
 
 async def test_a_model_that_cannot_be_loaded_fails_and_leaves_no_process(case):
     engine = case.make()
-    before = set(psutil.Process().children())
+    before = set(psutil.Process().children(recursive=True))
     with pytest.raises(Failed):
         await engine.load(case.broken)
     assert not engine.alive and engine.loaded is None
-    assert set(psutil.Process().children()) <= before
+    assert set(psutil.Process().children(recursive=True)) <= before
     with pytest.raises(Failed, match="not running"):
-        await answer(engine, ask())
+        await answer(engine, ask(case.count))
 
 
 async def test_pieces_stream_and_then_one_end_holds_them_all(case):
     await case.ready()
-    pieces, end = await answer(case.engine, ask())
+    pieces, end = await answer(case.engine, ask(case.count))
     assert len(pieces) > 3
     assert "".join(pieces) == end.text
     assert end.tokens >= len(pieces) - 1 and end.prompt_tokens > 0
@@ -92,51 +91,51 @@ async def test_pieces_stream_and_then_one_end_holds_them_all(case):
 
 async def test_an_answer_ends_at_max_tokens_and_says_so(case):
     await case.ready()
-    _, end = await answer(case.engine, ask(max_tokens=5))
+    _, end = await answer(case.engine, ask(case.count, max_tokens=5))
     assert (end.reason, end.tokens) == ("length", 5)
 
 
 async def test_stop_strings_end_the_answer_and_are_never_shown(case):
     await case.ready()
-    _, whole = await answer(case.engine, ask())
+    _, whole = await answer(case.engine, ask(case.count))
     stop = whole.text[7:12]
     assert len(stop) == 5
-    pieces, end = await answer(case.engine, ask(stop=("\x00 never", stop)))
+    pieces, end = await answer(case.engine, ask(case.count, stop=("\x00 never", stop)))
     assert end.reason == "stop"
     assert end.text == whole.text[: whole.text.index(stop)] == "".join(pieces)
 
 
 async def test_closing_the_iterator_cancels_and_the_next_request_is_answered(case):
     await case.ready()
-    request = ask(ENDLESS, 5000)
+    request = ask(case.endless, case.longest)
     async with aclosing(case.engine.generate(request)) as stream:
         async for _ in stream:
             break
-    pieces, end = await answer(case.engine, replace(ask(max_tokens=5), id=request.id))
+    pieces, end = await answer(case.engine, replace(ask(case.count, max_tokens=5), id=request.id))
     assert "".join(pieces) == end.text and end.tokens == 5
 
 
 async def test_two_requests_at_once_are_both_answered(case):
     await case.ready()
     (_, one), (_, other) = await asyncio.gather(
-        answer(case.engine, ask()), answer(case.engine, ask(max_tokens=5))
+        answer(case.engine, ask(case.count)), answer(case.engine, ask(case.count, max_tokens=5))
     )
     assert one.text.startswith(other.text) and len(one.text) > len(other.text)
 
 
 async def test_a_second_request_of_the_same_id_is_refused_and_the_first_goes_on(case):
     await case.ready()
-    request = ask(ENDLESS, 5000)
+    request = ask(case.endless, case.longest)
     async with aclosing(case.engine.generate(request)) as stream:
         await anext(stream)
         with pytest.raises(UserError, match="already under way"):
-            await answer(case.engine, replace(ask(), id=request.id))
+            await answer(case.engine, replace(ask(case.count), id=request.id))
         assert isinstance(await anext(stream), Token)
 
 
 async def test_an_id_is_free_again_once_its_answer_ended_though_nobody_closed_the_iterator(case):
     await case.ready()
-    request = ask(max_tokens=5)
+    request = ask(case.count, max_tokens=5)
     stream = case.engine.generate(request)
     while not isinstance(await anext(stream), Completed):
         pass
@@ -147,29 +146,35 @@ async def test_a_prompt_longer_than_the_context_is_the_askers_error(case):
     await case.ready()
     with pytest.raises(UserError):
         await answer(case.engine, ask((Message("user", "too long a prompt " * 2500),)))
-    assert (await answer(case.engine, ask(max_tokens=5)))[1].tokens == 5
+    assert (await answer(case.engine, ask(case.count, max_tokens=5)))[1].tokens == 5
 
 
 async def test_a_killed_engine_tells_its_caller_and_a_fresh_load_serves_the_next(case):
-    pid = (await case.ready()).pid
-    seen = 0
+    case.ours()
+    await case.ready()
+    pids, seen = case.pids(), 0
     with pytest.raises(Failed, match="SIGKILL"):
-        async for _ in case.engine.generate(ask(ENDLESS, 5000)):
+        async for _ in case.engine.generate(ask(case.endless, case.longest)):
             if seen == 0:
-                os.kill(pid, signal.SIGKILL)
+                for pid in pids:
+                    os.kill(pid, signal.SIGKILL)
             seen += 1
     assert seen > 0
     assert not case.engine.alive and case.engine.loaded is None
-    assert (await case.ready()).pid != pid
-    assert (await answer(case.engine, ask(max_tokens=5)))[1].tokens == 5
+    await case.ready()
+    assert not set(case.pids()) & set(pids)
+    assert (await answer(case.engine, ask(case.count, max_tokens=5)))[1].tokens == 5
 
 
 async def test_unloading_ends_the_process_and_whoever_waits_for_it_is_told(case):
-    pid = (await case.ready()).pid
-    stream = case.engine.generate(ask(ENDLESS, 5000))
+    case.ours()
+    await case.ready()
+    pids = case.pids()
+    stream = case.engine.generate(ask(case.endless, case.longest))
     await anext(stream)
     await case.engine.unload()
-    assert not psutil.pid_exists(pid)
+    assert not case.engine.alive and case.engine.loaded is None
+    assert not any(map(psutil.pid_exists, pids))
     with pytest.raises(Failed):
         async for _ in stream:
             pass
@@ -177,13 +182,17 @@ async def test_unloading_ends_the_process_and_whoever_waits_for_it_is_told(case)
 
 
 PARENT = """
-import asyncio, importlib, json, sys
+import asyncio, json, sys
+import psutil
 from agentos.engines import wire
 
 async def main():
-    module, _, call = sys.argv[1].partition(":")
-    engine = eval(call, vars(importlib.import_module(module)))
-    print((await engine.load(wire.read_spec(json.loads(sys.argv[2])))).pid, flush=True)
+    exec(sys.argv[1], globals())
+    engine = await make()
+    made = await engine.load(wire.read_spec(json.loads(sys.argv[2])))
+    below = [child.pid for child in psutil.Process().children(recursive=True)]
+    assert made.pid in below
+    print(json.dumps(below), flush=True)
     await asyncio.sleep(1000)
 
 asyncio.run(main())
@@ -191,22 +200,24 @@ asyncio.run(main())
 
 
 async def test_an_engine_ends_when_the_system_is_killed(case):
+    case.ours()
     from agentos.engines import wire
 
     said = json.dumps(wire.spec_line(case.spec))
     with subprocess.Popen([sys.executable, "-c", PARENT, case.source, said], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
-        pid = int(await asyncio.to_thread(parent.stdout.readline))
-        assert psutil.pid_exists(pid)
+        pids = json.loads(await asyncio.to_thread(parent.stdout.readline))
+        assert pids and all(map(psutil.pid_exists, pids))
         parent.kill()
-    assert await gone(pid)
+    for pid in pids:
+        assert await gone(pid)
 
 
 async def test_a_pulse_tells_work_from_rest_and_moves_while_an_answer_is_owed(case):
     await case.ready()
     rest = await case.engine.pulse()
     assert not rest.busy
-    async with aclosing(case.engine.generate(ask(ENDLESS, 5000))) as stream:
+    async with aclosing(case.engine.generate(ask(case.endless, case.longest))) as stream:
         await anext(stream)
         first = await case.engine.pulse()
         for _ in range(20):
@@ -219,35 +230,38 @@ async def test_a_pulse_tells_work_from_rest_and_moves_while_an_answer_is_owed(ca
 async def test_who_has_the_whole_answer_finds_the_engine_at_rest(case):
     await case.ready()
     for _ in range(20):
-        await answer(case.engine, ask(max_tokens=2))
+        await answer(case.engine, ask(case.count, max_tokens=2))
         assert not (await case.engine.pulse()).busy
     pulses = await asyncio.gather(*(case.engine.pulse() for _ in range(20)))
     assert not any(pulse.busy for pulse in pulses)
 
 
 async def test_a_stopped_engine_gives_no_pulse_and_once_continued_it_answers(case):
-    process = psutil.Process((await case.ready()).pid)
-    family = [process, *process.children(recursive=True)]
+    await case.ready()
+    family = case.family()
     for member in family:
         member.suspend()
     try:
         for member in family:
             await stopped(member)
-        with pytest.raises(Failed, match="no sign of life"):
+        with pytest.raises(Failed, match="sign of life|is stopped"):
             await case.engine.pulse()
     finally:
         for member in family:
             member.resume()
-    assert (await answer(case.engine, ask(max_tokens=5)))[1].tokens == 5
+    assert (await answer(case.engine, ask(case.count, max_tokens=5)))[1].tokens == 5
     assert not (await case.engine.pulse()).busy
 
 
 async def test_whoever_waits_on_an_engine_that_is_killed_hears_why(case):
-    pid = (await case.ready()).pid
-    stream = case.engine.generate(ask(ENDLESS, 5000))
+    case.ours()
+    await case.ready()
+    pids = case.pids()
+    stream = case.engine.generate(ask(case.endless, case.longest))
     await anext(stream)
     await case.engine.kill("it stood still for 6 s")
-    assert not case.engine.alive and case.engine.loaded is None and await gone(pid)
+    assert not case.engine.alive and case.engine.loaded is None
+    assert pids and all([await gone(pid) for pid in pids])
     with pytest.raises(Failed, match="it stood still for 6 s"):
         async for _ in stream:
             pass
@@ -259,8 +273,7 @@ async def test_whoever_waits_on_an_engine_that_is_killed_hears_why(case):
 
 async def test_it_holds_what_the_system_says_that_its_processes_hold(case):
     made = await case.ready()
-    process = psutil.Process(made.pid)
-    family = [process, *process.children(recursive=True)]
+    family = case.family()
     least = sum(member.memory_full_info().uss for member in family)
     most = sum(member.memory_info().rss for member in family)
     assert 0.9 * least < case.engine.memory() < 1.1 * most
@@ -271,69 +284,76 @@ async def test_a_model_that_writes_text_predicts_nothing_and_says_so(case):
     if case.engine.name == "litellm":
         pytest.skip("what a remote model does, its provider decides")
     await case.ready()
-    with pytest.raises(UserError, match="writes text"):
+    with pytest.raises(UserError, match="writes? text"):
         await case.engine.predict(["a text", "another"])
-    assert (await answer(case.engine, ask(max_tokens=5)))[1].tokens == 5
+    assert (await answer(case.engine, ask(case.count, max_tokens=5)))[1].tokens == 5
 
 
 async def test_an_engine_that_goes_past_its_limit_ends_alone_and_says_so(case):
-    if case.glutton is None:
-        pytest.skip("what this engine takes is another machine's memory")
+    if isinstance(case.glutton, str):
+        pytest.skip(case.glutton)
+    if sys.platform != "linux":
+        pytest.skip(f"nothing holds a process to a limit on {sys.platform}")
     spec, prompt = case.glutton
     engine = case.make()
     made = await engine.load(spec)
     try:
-        assert (await answer(engine, ask(max_tokens=5)))[1].tokens == 5
+        assert (await answer(engine, ask(case.count, max_tokens=5)))[1].tokens == 5
         with pytest.raises(Failed, match="ran out of"):
             await answer(engine, ask(prompt))
         assert await gone(made.pid) and not engine.alive
     finally:
         await engine.unload()
     await case.ready()
-    assert (await answer(case.engine, ask(max_tokens=5)))[1].tokens == 5
+    assert (await answer(case.engine, ask(case.count, max_tokens=5)))[1].tokens == 5
 
 
 async def test_an_answer_keeps_to_its_grammar(case):
     if not (await case.ready()).grammar:
         pytest.skip("this engine follows no grammar and says so")
     for seed in range(4):
-        _, end = await answer(case.engine, ask(max_tokens=100, grammar=SPELLED, temperature=1.5, seed=seed))
+        _, end = await answer(case.engine, ask(case.count, max_tokens=100, grammar=SPELLED, temperature=1.5, seed=seed))
         assert end.reason == "stop" and re.fullmatch(r"the list of settings: [a-z]{1,8}, [0-9]{3}", end.text)
 
 
-async def test_what_a_grammar_forces_takes_no_pass_of_its_own(case):
+async def test_what_a_grammar_forces_is_said_and_takes_no_pass_of_its_own(case):
     if not (await case.ready()).grammar:
         pytest.skip("this engine follows no grammar and says so")
-    _, end = await answer(case.engine, ask(max_tokens=200, grammar=FORCED))
+    _, end = await answer(case.engine, ask(case.count, max_tokens=200, grammar=FORCED))
     assert end.text == "the default engine is the first one that answers"
-    assert end.tokens > 5 and end.passes <= 1 and end.reason == "stop"
-    _, cut = await answer(case.engine, ask(max_tokens=3, grammar=FORCED))
+    assert end.tokens > 5 and end.reason == "stop"
+    if case.hints:
+        assert end.passes <= 1
+    _, cut = await answer(case.engine, ask(case.count, max_tokens=3, grammar=FORCED))
     assert (cut.tokens, cut.reason) == (3, "length")
 
 
 async def test_a_grammar_that_does_not_compile_is_the_askers_error(case):
     if not (await case.ready()).grammar:
         pytest.skip("this engine follows no grammar and says so")
-    with pytest.raises(UserError, match="does not compile"):
-        await answer(case.engine, ask(grammar="start: nothing_by_that_name\n"))
+    with pytest.raises(UserError, match="does not compile|rammar"):
+        await answer(case.engine, ask(case.count, grammar="start: nothing_by_that_name\n"))
 
 
 @pytest.mark.parametrize("grammar", [None, "start: /[a-z ,.]+/\n"])
 async def test_a_draft_saves_passes_and_never_changes_the_answer(case, grammar):
     if not (await case.ready()).grammar:
-        pytest.skip("this engine takes no drafts")
-    _, plain = await answer(case.engine, ask(grammar=grammar))
-    _, right = await answer(case.engine, ask(grammar=grammar, draft=(plain.text,)))
-    _, wrong = await answer(case.engine, ask(grammar=grammar, draft=("of the many words none is right",)))
+        pytest.skip("this engine follows no grammar and takes no drafts, and says so")
+    _, plain = await answer(case.engine, ask(case.count, grammar=grammar))
+    _, right = await answer(case.engine, ask(case.count, grammar=grammar, draft=(plain.text,)))
+    _, wrong = await answer(case.engine, ask(case.count, grammar=grammar, draft=("of the many words none is right",)))
     assert right.text == wrong.text == plain.text
-    assert right.passes < plain.passes
+    if case.hints:
+        assert right.passes < plain.passes
 
 
 async def test_a_prior_leans_the_first_choice_and_no_other(case):
     if not (await case.ready()).grammar:
         pytest.skip("this engine follows no grammar and says so")
+    if not case.hints:
+        pytest.skip("this engine follows grammars and has no place for priors")
     grammar = 'start: ("model" | "engine" | "setting") " " ("on" | "off")\n'
     for wanted in ("model", "engine", "setting"):
         weights = {name: 0.0 if name == wanted else -1000.0 for name in ("model", "engine", "setting")}
-        _, end = await answer(case.engine, ask(grammar=grammar, prior=weights))
+        _, end = await answer(case.engine, ask(case.count, grammar=grammar, prior=weights))
         assert end.text.split()[0] == wanted and end.text.split()[1] in {"on", "off"}
