@@ -258,3 +258,20 @@ async def test_the_real_embedder_puts_like_sentences_together_and_pads_without_a
     assert torch.allclose(alone, vectors, atol=1e-5)
     reference = torch.stack([states(path, text).mean(0) for text in texts[:3]])
     same(Predicted((), got.rows[:3]), torch.nn.functional.normalize(reference, dim=-1))
+
+
+def test_a_form_that_was_measured_once_is_not_measured_again(classifier: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from agentos.engines.transformers import Backend
+
+    folder, kept = tmp_path / "model", tmp_path / "kept"
+    AutoModelForSequenceClassification.from_pretrained(classifier).bfloat16().save_pretrained(folder)
+    AutoTokenizer.from_pretrained(classifier).save_pretrained(folder)
+    spec = ModelSpec("tiny", folder, "cpu", settings={"kv_cache": str(kept)})
+    with torch.no_grad():  # as an engine's own process is, and this one again afterwards
+        Backend().load(spec, lambda _done, _total: None)
+        [file] = kept.glob("form-*.json")
+        for form, dtype in (("bfloat16", "bfloat16"), ("float16 packed", "float32")):
+            file.write_text(json.dumps({"form": form}), "utf-8")
+            assert Backend().load(spec, lambda _done, _total: None)["dtype"] == dtype

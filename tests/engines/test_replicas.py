@@ -161,7 +161,7 @@ async def test_without_a_replica_left_it_is_dead_and_says_so(three):
     replicas, engines = three
     for engine in engines:
         await engine.kill("for the test")
-    assert not replicas.alive
+    assert not replicas.alive and replicas.loaded is None
     with pytest.raises(Failed, match="no replica"):
         await answer(replicas, ask())
     with pytest.raises(Failed, match="no replica"):
