@@ -32,10 +32,14 @@ _LABELS = {
         "retries": "重试次数", "time_limit": "时限", "secrets": "密钥", "started": "开始", "ended": "结束",
         "exit_code": "退出码", "peak_memory": "内存峰值", "expected": "预计时长", "attempts": "运行记录",
         "attempt": "次数", "node": "节点", "signal": "信号", "detail": "说明", "lost": "缺失",
+        "predictions": "预测", "label": "标签", "score": "得分", "scores": "各类得分", "vector": "向量",
+        "truncated": "截断数", "base": "原模型", "bits": "位数", "perplexity": "困惑度",
     }
 }
 _NOTHING = {"en": "none", "zh": "无"}
 _YES = {"en": ("yes", "no"), "zh": ("是", "否")}
+_LONG = 12
+"""Numbers in a row that nobody reads one by one: a vector shows how it begins and how long it is."""
 
 
 def render(value: Any, language: str = "en") -> str:
@@ -86,7 +90,9 @@ def show(value: Any, hint: Any, language: str = "en") -> str:
     if isinstance(value, bool):
         return _YES[language][0 if value else 1]
     if isinstance(value, list | tuple):
-        return ", ".join(show(item, None, language) for item in value)
+        vector = len(value) > _LONG and all(isinstance(item, float) for item in value)
+        said = ", ".join(show(item, None, language) for item in (value[: _LONG // 2] if vector else value))
+        return f"{said}, … ({len(value)})" if vector else said
     if isinstance(value, dict):
         return ", ".join(f"{name}={show(inner, None, language)}" for name, inner in value.items())
     if not isinstance(value, int | float):
@@ -104,7 +110,8 @@ def _figure(value: float, unit: str | None) -> str:
     if unit in shown:
         return shown[unit](value)
     if isinstance(value, float):
-        return f"{value:.2f}".rstrip("0").rstrip(".")
+        said = f"{value:.2f}".rstrip("0").rstrip(".")
+        return "0" if said == "-0" else said
     return f"{value:,}" if unit == "" and value >= 100_000 else str(value)
 
 

@@ -60,7 +60,7 @@ async def predict(
     """A label and scores, or a vector, for each text.
 
     Raises:
-        UserError: the model writes text, or a text is empty.
+        UserError: the model writes text, or a text gives it nothing to read.
         Failed: the engine ended in the middle of it.
     """
     found: list[Prediction] = []

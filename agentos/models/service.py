@@ -172,6 +172,8 @@ class ModelService:
             NotFound: nothing bears that name.
             Failed: it cannot be fetched or loaded, or memory does not suffice.
         """
+        if replicas < 1:
+            raise UserError(f"{replicas} replicas would serve nobody; ask for one or more. Nothing was loaded.")
         held = await self._load(model, engine, device, keep_alive, progress, replicas=replicas)
         made = held.loaded
         return LoadedReport(

@@ -276,6 +276,13 @@ async def test_vllm_is_said_not_to_be_there(here: Setting) -> None:
         await here.models.load("other", "vllm")
 
 
+@pytest.mark.parametrize("replicas", [0, -2])
+async def test_fewer_replicas_than_one_are_refused(here: Setting, replicas: int) -> None:
+    with pytest.raises(UserError, match="one or more"):
+        await here.models.load("other", replicas=replicas)
+    assert here.engines == []
+
+
 async def test_a_duration_that_is_none_is_refused(here: Setting) -> None:
     with pytest.raises(UserError, match="keep_alive"):
         await here.models.load("other", keep_alive="soonish")
