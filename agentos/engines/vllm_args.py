@@ -16,8 +16,8 @@ from agentos.errors import Failed
 from agentos.types import Bytes, Generation, Json, ModelSpec
 from agentos.types.units import show_bytes
 
-OVERHEAD = 2 << 30
-"""What a server on a processor takes without weights and key-value space: its three processes, measured."""
+OVERHEAD = 9 << 28
+"""What a server on a processor takes without weights and key-value space: its three processes, measured after use."""
 _WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}
 _STORED = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1}
 _BF16 = {"avx512_bf16", "amx_bf16", "bf16"}

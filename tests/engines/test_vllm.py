@@ -55,7 +55,8 @@ async def test_it_says_what_it_loaded_and_no_port_or_key_is_seen(vllm_engine):
 
 async def test_the_estimate_covers_what_it_takes_and_is_near_it(vllm_engine):
     need = vllm_args.need(vllm_engine._spec.path, 2048, {})
-    assert 0.6 * need < vllm_engine.memory() <= need
+    taken = vllm_engine.memory()
+    assert 0.6 * need < taken <= need, (taken >> 20, need >> 20)
 
 
 async def test_an_answer_streams_and_is_the_same_again(vllm_engine):
@@ -158,6 +159,8 @@ async def test_a_stopped_part_is_seen_by_the_next_pulse(vllm_engine, part):
     pid = named(vllm_engine, part)
     os.kill(pid, signal.SIGSTOP)
     try:
+        while psutil.Process(pid).status() != psutil.STATUS_STOPPED:
+            await asyncio.sleep(0.01)  # it stops when it next runs, and not when it is told to
         with pytest.raises(Failed, match=f"process {pid}.* is stopped"):
             await vllm_engine.pulse()
     finally:
