@@ -16,8 +16,10 @@ from agentos.errors import Failed
 from agentos.types import Bytes, Generation, Json, ModelSpec
 from agentos.types.units import show_bytes
 
-OVERHEAD = 9 << 28
-"""What a server on a processor takes without weights and key-value space: its three processes, measured after use."""
+OVERHEAD = 2 << 30
+"""What a server on a processor takes without weights and key-value space: its three processes, measured."""
+_USED = 256 << 20
+"""What they may take beside that once they have answered for a while, measured."""
 _WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}
 _STORED = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1}
 _BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
@@ -80,7 +82,7 @@ def dtype(settings: Mapping[str, Json], gpu: bool) -> str:
 def need(path: Path, context: int, settings: Mapping[str, Json]) -> Bytes:
     """What a server of that model takes on a processor: its processes, the weights and key-value space."""
     size, width = sized(path), _WIDTH.get(dtype(settings, gpu=False), 4)
-    return OVERHEAD + size.parameters * width + size.packed + _space(size, context, width, settings)
+    return OVERHEAD + _USED + size.parameters * width + size.packed + _space(size, context, width, settings)
 
 
 def _space(size: Size, context: int, width: int, settings: Mapping[str, Json]) -> Bytes:
