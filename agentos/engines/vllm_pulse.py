@@ -65,12 +65,14 @@ class Beat:
         if self._canary is None and not self._owed and time.monotonic() - self._last > _CANARY_EVERY:
             self._moved = time.monotonic()
             self._canary = asyncio.create_task(self.canary(model))
+            # where the server ends meanwhile, nobody asks for the outcome
+            self._canary.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         try:
             if self._canary is not None:
                 await asyncio.wait({self._canary}, timeout=PULSE_SECONDS / 2)
                 if self._canary.done():
                     asked, self._canary = self._canary, None
-                    if not await asked:
+                    if asked.cancelled() or not asked.result():
                         raise Failed("the vllm engine could not write a token")
                     return Pulse(self._progress, self._owed > 0)
             async with asyncio.timeout(PULSE_SECONDS):

@@ -141,7 +141,7 @@ class Admission:
                 await self._changed.wait()
 
     async def _evict(self, victim: str) -> None:
-        left = await self._leave(victim)
+        left = await self._leave(victim)  # others count meanwhile: += would have read the sum before it waits
         self.evictions += left
 
     def _choose(self, short: Mapping[str, int], which: Callable[[Seat], bool]) -> list[str] | None:

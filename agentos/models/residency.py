@@ -1,4 +1,4 @@
-"""What is in memory: loads are joined and admitted in order, idle models leave, dead engines are noticed."""
+"""What is in memory: loads are joined and admitted in order, dead engines are noticed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from agentos.models.admission import Admission
 from agentos.models.beside import silent
 from agentos.models.budget import HOST, Budget
 from agentos.models.eviction import Eviction, Frugal
+from agentos.models.expiry import Expiry
 from agentos.models.joined import Joined
 from agentos.models.meter import Meter, Meters
 from agentos.models.remembered import Measure, Remembered
@@ -48,7 +49,6 @@ class Residency:
         self._loading: Joined[Resident] = Joined()
         self._watchers: dict[str, list[Progress]] = {}
         self._coming: Counter[str] = Counter()
-        self._changed = asyncio.Event()
         self._most: dict[str, int] = {}
         """Bytes that loading engines have held at most."""
         self.starting: dict[str, tuple[Order, Engine]] = {}
@@ -61,6 +61,7 @@ class Residency:
             self.eviction.restore(remembered.uses())
         self.meters = meters or Meters(clock)
         self.admission = Admission(self.budget, self.eviction, self._held, self._leave, clock)
+        self.expiry = Expiry(self._held, self._leave, clock)
         self.lost: Callable[[str, Resident, str], None] = lambda name, held, why: None
         """Told of an engine that died; a supervisor starts it again."""
         self.ending: dict[str, tuple[Resident, asyncio.Future[None]]] = {}
@@ -236,7 +237,7 @@ class Residency:
         """Gives back what was set aside under a name, and tells who waits for room."""
         self.budget.release(name)
         self.admission.changed()
-        self._changed.set()
+        self.expiry.changed()
 
     @asynccontextmanager
     async def using(self, name: str, load: Callable[[], Awaitable[Resident]]) -> AsyncIterator[Resident]:
@@ -270,7 +271,7 @@ class Residency:
 
     def _touch(self, held: Resident) -> None:
         held.expires = None if held.stays else self._clock() + (held.keep or 0.0)
-        self._changed.set()
+        self.expiry.changed()
         self.admission.changed()
 
     def pin(self, name: str) -> None:
@@ -314,32 +315,6 @@ class Residency:
                 f"{name!r} is answering {users} request(s) and was left in memory. Wait for them or cancel them."
             )
         return await self.clear(name)
-
-    async def expire(self) -> list[str]:
-        """Takes out what is past its time and not in use; gives the names."""
-        now = self._clock()
-        due = [
-            name for name, held in self._held.items()
-            if held.expires is not None and held.expires <= now and held.idle
-        ]
-        return [name for name in due if await self._leave(name)]
-
-    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Expires models as their time comes, until cancelled."""
-        while True:
-            await self.expire()
-            times = [held.expires for held in self._held.values() if held.expires is not None and held.idle]
-            self._changed.clear()
-            if not times:
-                await self._changed.wait()
-                continue
-            waiting = [asyncio.ensure_future(sleep(max(0.01, min(times) - self._clock()))),
-                       asyncio.ensure_future(self._changed.wait())]
-            try:
-                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in waiting:
-                    task.cancel()
 
     async def close(self) -> None:
         """Ends every engine, also those that are still loading."""

@@ -94,7 +94,7 @@ class ModelService:
         if self._closed:
             raise Retry("the system is ending; nothing is loaded any more")
         if not self._tasks:
-            self._tasks = [asyncio.create_task(self.residency.run()), asyncio.create_task(self.supervisor.run())]
+            self._tasks = [asyncio.create_task(self.residency.expiry.run()), asyncio.create_task(self.supervisor.run())]
 
     async def close(self) -> None:
         """Ends all engines, downloads, the expiry and the supervision."""

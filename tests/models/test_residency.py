@@ -114,14 +114,14 @@ async def test_an_idle_model_leaves_when_its_time_is_up_and_use_starts_it_afresh
 ) -> None:
     await residency.load(order(spec(), MINUTE))
     clock.now += 59
-    assert await residency.expire() == []
+    assert await residency.expiry.expire() == []
     async with use(residency, "m"):
         clock.now += 100
-        assert await residency.expire() == []
+        assert await residency.expiry.expire() == []
     clock.now += 59
-    assert await residency.expire() == []
+    assert await residency.expiry.expire() == []
     clock.now += 1
-    assert await residency.expire() == ["m"]
+    assert await residency.expiry.expire() == ["m"]
     assert residency.get("m") is None and children() == []
 
 
@@ -130,7 +130,7 @@ async def test_forever_and_the_kernels_own_never_leave(residency: Residency, clo
     await residency.load(order(spec("b"), MINUTE))
     residency.pin("b")
     clock.now += 10**9
-    assert await residency.expire() == []
+    assert await residency.expiry.expire() == []
 
 
 async def test_the_loop_expires_by_itself(residency: Residency, clock: Clock) -> None:
@@ -142,7 +142,7 @@ async def test_the_loop_expires_by_itself(residency: Residency, clock: Clock) ->
         clock.now += seconds
         await asyncio.sleep(0)
 
-    loop = asyncio.create_task(residency.run(sleep))
+    loop = asyncio.create_task(residency.expiry.run(sleep))
     while residency.get("m") is not None:
         await asyncio.sleep(0.005)
     loop.cancel()

@@ -147,12 +147,12 @@ async def test_idle_models_leave_and_answering_ones_stay(here: Setting) -> None:
     while not here.ctx.said:
         await asyncio.sleep(0.01)
     here.now = 500
-    assert await here.models.residency.expire() == []
+    assert await here.models.residency.expiry.expire() == []
     with pytest.raises(UserError, match="is answering"):
         await here.models.unload("other")
     await answer
     here.now = 561
-    assert await here.models.residency.expire() == ["other"]
+    assert await here.models.residency.expiry.expire() == ["other"]
 
 
 async def test_cancelling_an_answer_leaves_the_model_ready(here: Setting) -> None:
@@ -242,7 +242,7 @@ async def test_the_kernels_model_is_pinned_and_marked(here: Setting) -> None:
     row = here.models.listing("loaded").models[0]
     assert row.kernel and row.model == "tiny"
     here.now = 1e9
-    assert await here.models.residency.expire() == []
+    assert await here.models.residency.expiry.expire() == []
     with pytest.raises(UserError, match="the kernel's own"):
         await here.models.unload("tiny")
     with pytest.raises(UserError, match="the kernel's own"):
@@ -263,7 +263,7 @@ async def test_loading_the_kernels_model_does_not_give_it_a_time(here: Setting) 
     await here.models.acquire("tiny")
     await here.models.load("tiny", keep_alive="1s")
     here.now = 100
-    assert await here.models.residency.expire() == []
+    assert await here.models.residency.expiry.expire() == []
 
 
 async def test_the_kernel_can_be_scripted_or_remote_and_is_on_no_disk(here: Setting) -> None:

@@ -64,6 +64,11 @@ def order(name: str = "m", script: str = "[]", keep: float | None = 600.0) -> Or
     return Order(ModelSpec(name, settings={"script": script}), scripted, keep, "10m")
 
 
+async def busy(engine: Engine) -> None:
+    while not (await engine.pulse()).busy:
+        await asyncio.sleep(0.01)
+
+
 async def back(residency: Residency, name: str, than: int) -> None:
     async with asyncio.timeout(20):
         while (held := residency.get(name)) is None or held.loaded.pid == than:
@@ -171,8 +176,7 @@ async def test_an_engine_that_owes_an_answer_and_stands_still_is_killed_and_star
                 pass
 
     asked = asyncio.create_task(ask())
-    while not (await held.engine.pulse()).busy:
-        await asyncio.sleep(0.01)
+    await busy(held.engine)
     await supervisor.tick()
     time.now += 5
     await supervisor.tick()
@@ -309,8 +313,7 @@ async def test_time_in_which_nobody_could_look_is_not_held_against_an_engine(
     held = await residency.load(order(script='[{"when": "x", "say": "a b", "wait": 1000}]'))
     await supervisor.tick()
     asked = asyncio.create_task(_ask(held.engine))
-    while not (await held.engine.pulse()).busy:
-        await asyncio.sleep(0.01)
+    await busy(held.engine)
     time.now += 75
     await supervisor.tick()
     assert residency.get("m") is held and not asked.done()
