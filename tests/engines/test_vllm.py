@@ -233,3 +233,31 @@ async def test_a_killed_part_tells_its_callers_and_leaves_no_process(vllm_engine
     assert not vllm_engine.alive
     with pytest.raises(Failed, match="not running"):
         await answer(vllm_engine, ask())
+
+
+async def test_after_that_it_loads_again_and_unloading_tells_its_callers_and_leaves_no_process(vllm_engine):
+    await vllm_engine.load(vllm_engine._spec)
+    pids = vllm_engine._server.processes()
+    stream = vllm_engine.generate(ask(max_tokens=1500))
+    await anext(stream)
+    await vllm_engine.unload()
+    assert not vllm_engine.alive and vllm_engine.loaded is None and vllm_engine.memory() == 0
+    assert not [pid for pid in pids if leash.fields(pid)[:1] not in ([], [b"Z"])]
+    with pytest.raises(Failed, match="it was unloaded"):
+        async for _ in stream:
+            pass
+    await vllm_engine.unload()
+
+
+async def test_a_server_that_is_killed_while_it_loads_says_why_and_leaves_no_process(vllm_engine):
+    loading = asyncio.create_task(vllm_engine.load(vllm_engine._spec))
+    while not vllm_engine.alive:
+        await asyncio.sleep(0.01)
+    pids = vllm_engine._server.processes()
+    await vllm_engine.kill("its load stood still for 6 s")
+    with pytest.raises(Failed, match="its load stood still for 6 s"):
+        await loading
+    assert not [pid for pid in pids if leash.fields(pid)[:1] not in ([], [b"Z"])]
+    await vllm_engine.kill("again")
+    with pytest.raises(Failed):
+        await vllm_engine.pulse()
