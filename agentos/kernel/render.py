@@ -38,6 +38,8 @@ _LABELS = {
 }
 _NOTHING = {"en": "none", "zh": "无"}
 _YES = {"en": ("yes", "no"), "zh": ("是", "否")}
+_SEEN = 3
+"""Facts of a thing within a row; `agentos ps` and the thing's own card show them all."""
 _LONG = 12
 """Numbers in a row that nobody reads one by one: a vector shows how it begins and how long it is."""
 
@@ -89,15 +91,22 @@ def show(value: Any, hint: Any, language: str = "en") -> str:
         return _NOTHING[language]
     if isinstance(value, bool):
         return _YES[language][0 if value else 1]
-    if isinstance(value, list | tuple):
-        vector = len(value) > _LONG and all(isinstance(item, float) for item in value)
-        said = ", ".join(show(item, None, language) for item in (value[: _LONG // 2] if vector else value))
-        return f"{said}, … ({len(value)})" if vector else said
-    if isinstance(value, dict):
-        return ", ".join(f"{name}={show(inner, None, language)}" for name, inner in value.items())
+    if isinstance(value, list | tuple | dict) or dataclasses.is_dataclass(value):
+        return _several(value, language)
     if not isinstance(value, int | float):
         return str(value)
     return _figure(value, _unit(hint))
+
+
+def _several(value: Any, language: str) -> str:
+    """What has parts, within a line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={show(inner, None, language)}" for name, inner in value.items())
+    if not isinstance(value, list | tuple):
+        return ", ".join([show(inner, hint, language) for _, hint, inner in _fields(value) if inner][:_SEEN])
+    vector = len(value) > _LONG and all(isinstance(item, float) for item in value)
+    said = ", ".join(show(item, None, language) for item in (value[: _LONG // 2] if vector else value))
+    return f"{said}, … ({len(value)})" if vector else said
 
 
 def _figure(value: float, unit: str | None) -> str:
