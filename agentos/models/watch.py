@@ -29,6 +29,7 @@ class Watch:
     moved: float
     """When its progress last moved, or it owed nothing."""
     looked: float
+    """When its memory was last asked for."""
     seen: float
     """When somebody last looked."""
     progress: int = -1
