@@ -138,10 +138,10 @@ class System:
         self.runs = Runs(self.store, graph, self.registry)
         await self.jobs.open()
         await self._load_kernel()
+        await self.runs.recover(self.approvals.answered)  # before the door opens: an answer would be taken in twice
         self.ready, self.boot = True, "ready"
         self._spawn(self._purge())
         self._spawn(self.planner.warm())
-        await self.runs.recover(self.approvals.answered)
 
     async def stop(self) -> None:
         """Ends runs (they go on at the next start) and engines, and closes what is open."""

@@ -292,6 +292,18 @@ async def test_refusing_one_leaves_the_other(world: World) -> None:
     assert ("test.drop", "confirm", "refused") in world.trail() and ("test.drop", "allow", "done") in world.trail()
 
 
+async def test_an_answer_that_comes_to_a_run_twice_spoils_no_later_one(world: World) -> None:
+    """As where a boot takes in what was said while it was said."""
+    first = await world.ask("two drops")
+    asked, run = held(first), of(first, "end")[0]["run"]
+    await world.answer(asked["b"], "once")
+    again = await heard(world.system.runs.go_on(run, asked["b"], "once", "otto", ""))
+    assert "waits for no such answer" in of(again, "error")[0]["message"] and of(again, "end")[0]["exit_code"] == 2
+    assert world.states() == ["waiting"]
+    last = await world.answer(asked["a"], "once")
+    assert of(last, "end")[0]["ok"] and world.did.words == ["drop b", "drop a"]
+
+
 async def test_a_call_is_answered_once(world: World) -> None:
     asked = held(await world.ask("two drops"))
     await world.answer(asked["a"], "once")

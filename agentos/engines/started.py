@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from asyncio.subprocess import Process
 from collections.abc import Mapping
@@ -36,5 +37,8 @@ async def started(*command: str, **how: Any) -> Process:
         while not (await asyncio.wait({starting}, timeout=1))[0]:
             starting.cancel()
         if not starting.cancelled() and starting.exception() is None:
-            starting.result().kill()
+            process = starting.result()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.wait({asyncio.ensure_future(process.wait())}, timeout=5)  # so that it is reaped by this loop
         raise

@@ -161,8 +161,9 @@ class Runs:
         config = _config(run)
         try:
             answers = given is not None and not isinstance(given, dict)
-            if answers and "confirm" not in (await self._graph.aget_state(config)).next:
-                tell(Event("error", {"message": f"run {run!r} waits for no answer; nothing was run", "kind": "user"}))
+            if answers and not await self._waits(config, given.resume["approval"]):
+                why = f"run {run!r} waits for no such answer; nothing was run"
+                tell(Event("error", {"message": why, "kind": "user"}))
                 tell(Event("end", {"ok": False, "exit_code": 2, "results": {}, "waiting": []}))
                 return
             self._mark(run, "running")
@@ -198,6 +199,13 @@ class Runs:
             tell(Event("end", {"ok": False, "exit_code": 1, "results": {}, "waiting": []}))
         finally:
             events.put_nowait(None)
+
+    async def _waits(self, config: Any, approval: str) -> bool:
+        """Whether a run waits for that answer. What the graph is given is kept with its checkpoint, and a wrong answer
+        would be found there by the next.
+        """
+        kept = await self._graph.aget_state(config)
+        return "confirm" in kept.next and approval in kept.values.get("held", {}).values()
 
     def _mark_failed(self, run: str) -> None:
         try:
