@@ -30,6 +30,7 @@ class Server:
         self.ranges = True
         self.etag = '"one"'
         self.fail: dict[str, int] = {}
+        self.fail_once_broken: dict[str, int] = {}
         self.hold = threading.Event()
         self.hold.set()
         server = self
@@ -80,7 +81,10 @@ class Server:
         request.end_headers()
         if head:
             return
-        cut = self.break_after.pop(0) if self.break_after else len(body)
+        cut = len(body)
+        if self.break_after:
+            cut = self.break_after.pop(0)
+            self.fail.update(self.fail_once_broken)
         request.wfile.write(body[start : min(stop, start + cut)])
         self.hold.wait(10)
 
