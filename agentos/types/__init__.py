@@ -16,6 +16,20 @@ from agentos.types.calls import (
     Scope,
     Step,
 )
+from agentos.types.datasets import (
+    Cleaned,
+    CleaningStep,
+    DataFile,
+    DatasetAdded,
+    DatasetCard,
+    DatasetList,
+    DatasetRow,
+    LabelCount,
+    Lengths,
+    Medium,
+    Splitted,
+    StepReport,
+)
 from agentos.types.engine import (
     PULSE_SECONDS,
     Completed,
@@ -74,7 +88,26 @@ from agentos.types.results import (
     ResourceReport,
     Undone,
 )
-from agentos.types.seams import Audit, Context, Jobs, KernelView, Models, Policy, Resources, Trash
+from agentos.types.seams import Audit, Context, Datasets, Jobs, KernelView, Models, Policy, Resources, Training, Trash
+from agentos.types.training import (
+    Estimate,
+    Evaluated,
+    FinetuneRequest,
+    Interval,
+    Method,
+    Metrics,
+    Objective,
+    PretrainRequest,
+    RunList,
+    RunRow,
+    RunState,
+    Scale,
+    Searched,
+    SearchRequest,
+    Task,
+    Trained,
+    Versus,
+)
 from agentos.types.units import (
     Bytes,
     Count,
@@ -92,13 +125,17 @@ from agentos.types.units import (
 )
 
 __all__ = [
-    "Allowed", "Approval", "AttemptRow", "Audit", "AuditRow", "AuditRows", "Bytes", "Call", "Caller", "Completed",
-    "Context", "Count", "Cpu", "Decision", "Deleted", "Denied", "Disk", "Effect", "Engine", "Event", "Explanation",
-    "Generation", "Gpu", "Help", "HelpEntry", "JobCancelled", "JobCard", "JobList", "JobLog", "JobName", "JobRequest",
-    "JobRow", "JobState", "JobSubmitted", "Jobs", "Json", "KeepAlive", "KernelStatus", "KernelView", "Live",
-    "LoadedModel", "LoadedReport", "Measured", "Memory", "Message", "ModelCard", "ModelList", "ModelRow", "ModelSpec",
-    "Models", "Name", "NeedsPerson", "Network", "PULSE_SECONDS", "Percent", "Plan", "Policy", "Predicted",
-    "Prediction", "Predictions", "Priority", "Private", "Process", "Progress", "Prompt", "Pulled", "Pulse",
-    "Quantized", "Quota", "ResourceReport", "Resources", "Role", "Scope", "Seconds", "Size", "Step", "SyscallName",
-    "Text", "Timestamp", "Token", "Topic", "Trash", "Undone", "Unloaded", "When",
+    "Allowed", "Approval", "AttemptRow", "Audit", "AuditRow", "AuditRows", "Bytes", "Call", "Caller", "Cleaned",
+    "CleaningStep", "Completed", "Context", "Count", "Cpu", "DataFile", "DatasetAdded", "DatasetCard", "DatasetList",
+    "DatasetRow", "Datasets", "Decision", "Deleted", "Denied", "Disk", "Effect", "Engine", "Estimate", "Evaluated",
+    "Event", "Explanation", "FinetuneRequest", "Generation", "Gpu", "Help", "HelpEntry", "Interval", "JobCancelled",
+    "JobCard", "JobList", "JobLog", "JobName", "JobRequest", "JobRow", "JobState", "JobSubmitted", "Jobs", "Json",
+    "KeepAlive", "KernelStatus", "KernelView", "LabelCount", "Lengths", "Live", "LoadedModel", "LoadedReport",
+    "Measured", "Medium", "Memory", "Message", "Method", "Metrics", "ModelCard", "ModelList", "ModelRow", "ModelSpec",
+    "Models", "Name", "NeedsPerson", "Network", "Objective", "PULSE_SECONDS", "Percent", "Plan", "Policy",
+    "Predicted", "Prediction", "Predictions", "PretrainRequest", "Priority", "Private", "Process", "Progress",
+    "Prompt", "Pulled", "Pulse", "Quantized", "Quota", "ResourceReport", "Resources", "Role", "RunList", "RunRow",
+    "RunState", "Scale", "Scope", "SearchRequest", "Searched", "Seconds", "Size", "Splitted", "Step", "StepReport",
+    "SyscallName", "Task", "Text", "Timestamp", "Token", "Topic", "Trained", "Training", "Trash", "Undone",
+    "Unloaded", "Versus", "When",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from agentos.types.calls import Caller
+from agentos.types.datasets import Cleaned, DataFile, DatasetAdded, DatasetCard, DatasetList, Splitted
 from agentos.types.engine import Progress
 from agentos.types.jobs import JobCancelled, JobCard, JobList, JobLog, JobRequest, JobSubmitted
 from agentos.types.models import (
@@ -26,6 +27,15 @@ from agentos.types.results import (
     KernelStatus,
     ResourceReport,
     Undone,
+)
+from agentos.types.training import (
+    Evaluated,
+    FinetuneRequest,
+    PretrainRequest,
+    RunList,
+    Searched,
+    SearchRequest,
+    Trained,
 )
 
 
@@ -113,6 +123,66 @@ class Jobs(Protocol):
         ...
 
 
+class Datasets(Protocol):
+    """What models learn from: read once, stored by content, never changed."""
+
+    async def add(self, path: str, name: str | None, ctx: Context) -> DatasetAdded:
+        """Reads a file or folder; relative paths start from the caller's folder."""
+        ...
+
+    def listing(self) -> DatasetList:
+        """Every data set, by name."""
+        ...
+
+    async def card(self, dataset: str, rows: int) -> DatasetCard:
+        """All that is known of one data set, and its first rows."""
+        ...
+
+    async def clean(self, dataset: str, steps: Sequence[str], output: str | None, ctx: Context) -> Cleaned:
+        """A cleaned data set beside the original."""
+        ...
+
+    async def split(self, dataset: str, train: float, seed: int, ctx: Context) -> Splitted:
+        """Two data sets that share no text."""
+        ...
+
+    async def delete(self, dataset: str, call: str, user: str) -> Deleted:
+        """Takes a data set away for a user's call; it can be brought back for a day."""
+        ...
+
+    async def file(self, dataset: str, ctx: Context) -> DataFile:
+        """What a run reads of a data set; a file or folder that is none yet is added first."""
+        ...
+
+
+class Training(Protocol):
+    """Runs that make models and measure them; each one is a job."""
+
+    async def pretrain(self, request: PretrainRequest, ctx: Context) -> Trained:
+        """A model made from nothing on a data set's text."""
+        ...
+
+    async def finetune(self, request: FinetuneRequest, ctx: Context) -> Trained:
+        """A stored model, made better at what a data set shows."""
+        ...
+
+    async def evaluate(self, model: str, dataset: str, ctx: Context) -> Evaluated:
+        """How good a model is on a data set."""
+        ...
+
+    async def search(self, request: SearchRequest, ctx: Context) -> Searched:
+        """The best of many ways to fine-tune a model."""
+        ...
+
+    def runs(self, model: str | None) -> RunList:
+        """Runs, of one model or all, newest first."""
+        ...
+
+    async def again(self, run: str, ctx: Context) -> Trained:
+        """Makes a run once more, from its manifest."""
+        ...
+
+
 class Policy(Protocol):
     """The reference monitor, asked without calling."""
 
@@ -159,6 +229,8 @@ class Context(Protocol):
     resources: Resources
     models: Models
     jobs: Jobs
+    datasets: Datasets
+    training: Training
     policy: Policy
     audit: Audit
     trash: Trash

@@ -1,0 +1,1 @@
+"""Data sets: read once, stored by content, cleaned and split without losing a row."""

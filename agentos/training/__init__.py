@@ -1,0 +1,1 @@
+"""Runs that make models and measure them, each in a job of its own."""
