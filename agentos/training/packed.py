@@ -1,0 +1,135 @@
+"""Attention within rows that lie one behind the other in a single line of tokens, without any padding.
+
+All layers but attention see [1, tokens, hidden]: nothing is computed for padding, and a batch may mix lengths. For
+attention, rows of like length are laid side by side; what is filled up there is a small part of a small part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+NAME = "agentos_packed"
+_WASTE = 1.25
+"""How many times the tokens of a group its padded form may be."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of like length that lie one behind the other."""
+
+    start: int
+    end: int
+    rows: int
+    width: int
+    slots: Tensor | None
+    """[end - start]: where each token lies in [rows * width]; None where all rows are equally long."""
+    mask: Tensor | None
+    """[rows, 1, 1, width]: where there are tokens."""
+
+
+class _State:
+    groups: tuple[Group, ...] = ()
+
+
+def groups(lengths: Sequence[int], device: torch.device) -> tuple[Group, ...]:
+    """How rows, the longest first, are laid side by side."""
+    found: list[Group] = []
+    at = start = 0
+    while at < len(lengths):
+        width, end, rows, real = lengths[at], start, 0, 0
+        while at < len(lengths) and width * (rows + 1) <= _WASTE * (real + lengths[at]):
+            real += lengths[at]
+            rows, at = rows + 1, at + 1
+        end = start + real
+        slots = mask = None
+        if real != rows * width:
+            sizes = torch.tensor(lengths[at - rows : at])
+            there = torch.arange(width) < sizes[:, None]
+            slots, mask = there.flatten().nonzero()[:, 0].to(device), there[:, None, None].to(device)
+        found.append(Group(start, end, rows, width, slots, mask))
+        start = end
+    return tuple(found)
+
+
+@contextmanager
+def laid(layout: tuple[Group, ...]) -> Iterator[None]:
+    """While the model reads a batch that is laid out so."""
+    before, _State.groups = _State.groups, layout
+    try:
+        yield
+    finally:
+        _State.groups = before
+
+
+class _Pad(torch.autograd.Function):
+    """[tokens, ...] -> [slots, ...], zeros between; every slot is filled once, so that nothing is summed up."""
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor, slots: Tensor, size: int) -> Tensor:
+        ctx.save_for_backward(slots)
+        return flat.new_zeros(size, *flat.shape[1:]).index_copy_(0, slots, flat)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return grads[0].index_select(0, ctx.saved_tensors[0]), None, None
+
+
+class _Unpad(torch.autograd.Function):
+    """[slots, ...] -> [tokens, ...]."""
+
+    @staticmethod
+    def forward(ctx: Any, padded: Tensor, slots: Tensor) -> Tensor:
+        ctx.save_for_backward(slots)
+        ctx.size = len(padded)
+        return padded.index_select(0, slots)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        grad = grads[0].contiguous()
+        return grad.new_zeros(ctx.size, *grad.shape[1:]).index_copy_(0, ctx.saved_tensors[0], grad), None
+
+
+def attend(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, _mask: Tensor | None, *, dropout: float = 0.0,
+    scaling: float | None = None, **_more: Any,
+) -> tuple[Tensor, None]:
+    """Attention of each row to itself alone: [1, heads, tokens, size] -> [1, tokens, heads, size]."""
+    causal = bool(getattr(module, "is_causal", False))
+    prefix = getattr(module, "agentos_prefix", None)
+    lines = [part[0].transpose(0, 1) for part in (query, key, value)]  # [tokens, heads, size]
+    done = []
+    for group in _State.groups:
+        shape = (group.rows, group.width)
+        laid_out = []
+        for line in lines:
+            part = line[group.start : group.end]
+            if group.slots is not None:
+                part = _Pad.apply(part, group.slots, group.rows * group.width)  # type: ignore[no-untyped-call]
+            laid_out.append(part.reshape(*shape, *part.shape[1:]).transpose(1, 2))
+        q, k, v = laid_out
+        mask, is_causal = (None, causal) if causal else (group.mask, False)
+        if prefix is not None:
+            k, v = prefix(k, v)
+            mask, is_causal = prefix.mask(mask, causal, group.width, k.device), False
+        if k.shape[1] != q.shape[1]:
+            times = q.shape[1] // k.shape[1]
+            k, v = k.repeat_interleave(times, dim=1), v.repeat_interleave(times, dim=1)
+        out = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=is_causal, scale=scaling
+        ).transpose(1, 2).reshape(group.rows * group.width, q.shape[1], -1)
+        done.append(out if group.slots is None else _Unpad.apply(out, group.slots))  # type: ignore[no-untyped-call]
+    return torch.cat(done)[None], None
+
+
+def register() -> None:
+    """Makes it known to transformers by its name; masks are not made for it."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, attend)

@@ -1,0 +1,163 @@
+"""A model reading rows: packed in one line without padding where it can, padded where it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agentos.engines import prefixed
+from agentos.training import packed
+from agentos.training.data import Row
+
+
+class Reader:
+    """Gives the hidden states of rows, [tokens, hidden], and what a head makes of some of them."""
+
+    def __init__(self, model: Any, device: torch.device, pad: int, half: bool) -> None:
+        """A model on its device.
+
+        Args:
+            model: A transformers model with its head; layers of an adapter may lie in it.
+            device: Where it computes.
+            pad: The token that padding is made of.
+            half: Whether products are made in bf16.
+        """
+        self.model, self.device, self._pad, self._half = model, device, pad, half
+        self.backbone: Any = model.base_model
+        table = next((m for n, m in model.named_modules() if n.endswith("embeddings.position_embeddings")), None)
+        behind = isinstance(table, nn.Embedding) and table.padding_idx is not None
+        self._first = table.padding_idx + 1 if behind and isinstance(table, nn.Embedding) else 0  # type: ignore[operator]
+        self._plain = str(model.config._attn_implementation)
+        self._head = self._heads()
+        self.packed = False
+
+    def try_packed(self, rows: Sequence[Row]) -> bool:
+        """Packs from now on if the model says the same of some rows when they are packed; gives whether it does."""
+        if self._plain not in ("sdpa", "eager", prefixed.NAME) or _slides(self.model.config):
+            return False
+        some = sorted(rows[:256], key=lambda row: -len(row.ids))
+        some = [some[0], some[len(some) // 2], some[-1]] if len(some) > 2 else some
+        short = [Row(r.at, r.ids[:64], None if r.kinds is None else r.kinds[:64], start=min(r.start, 1)) for r in some]
+        training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                want = self._probe(short)
+                self._turn(packed.NAME)
+                got = self._probe(short)
+            near = 1e-3 if want.dtype == torch.float32 and not self._half else 0.1
+            if got.shape == want.shape and bool(((got - want).abs() <= near * (1 + want.abs().max())).all()):
+                return True
+        except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError):
+            pass  # a model of another build: it is read padded
+        finally:
+            self.model.train(training)
+        self._turn(self._plain)
+        return False
+
+    def _turn(self, name: str) -> None:
+        self.packed = name == packed.NAME
+        if self.packed:
+            packed.register()
+        self.model.set_attn_implementation(name)
+
+    def _probe(self, rows: list[Row]) -> Tensor:
+        if self._head:
+            return self.classes(rows)
+        return self.hidden(rows).float()
+
+    def leave(self) -> None:
+        """Gives the model its own attention back, before it is saved."""
+        if self.packed:
+            self._turn(self._plain)
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """While products are made in bf16, if they are."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self._half else nullcontext()
+
+    def hidden(self, rows: Sequence[Row]) -> Tensor:
+        """[tokens, hidden] of rows, the longest first, one behind the other."""
+        if self.packed:
+            return self._packed(rows)
+        given, there = self._padded(rows)
+        with self.computing():
+            states: Tensor = self.backbone(**given).last_hidden_state
+        return states[there]
+
+    def classes(self, rows: Sequence[Row]) -> Tensor:
+        """fp32 [rows, classes] of rows, the longest first."""
+        if not self.packed:
+            given, _there = self._padded(rows)
+            with self.computing():
+                logits: Tensor = self.model(**given).logits
+            return logits.float()
+        states = self._packed(rows)
+        ends = np.cumsum([len(row.ids) for row in rows])
+        at = ends - 1 if self._head == "last" else ends - [len(row.ids) for row in rows]
+        with self.computing():
+            scored: Tensor = self._score(states.index_select(0, torch.from_numpy(at).to(self.device)))
+        return scored.float()
+
+    def _packed(self, rows: Sequence[Row]) -> Tensor:
+        lengths = [len(row.ids) for row in rows]
+        given = {
+            "input_ids": self._line([row.ids for row in rows]),
+            "position_ids": self._line([np.arange(n) + self._first for n in lengths]),
+        }
+        if rows[0].kinds is not None:
+            given["token_type_ids"] = self._line([row.kinds for row in rows if row.kinds is not None])
+        if not hasattr(self.model.config, "type_vocab_size"):
+            given["use_cache"] = False  # type: ignore[assignment]
+        with packed.laid(packed.groups(lengths, self.device)), self.computing():
+            states: Tensor = self.backbone(**given).last_hidden_state
+        return states[0]
+
+    def _line(self, parts: list[np.ndarray[Any, Any]]) -> Tensor:
+        return torch.from_numpy(np.concatenate(parts))[None].to(self.device)
+
+    def _padded(self, rows: Sequence[Row]) -> tuple[dict[str, Tensor], Tensor]:
+        width = max(len(row.ids) for row in rows)
+        ids = np.full((len(rows), width), self._pad, dtype=np.int64)
+        kinds = np.zeros((len(rows), width), dtype=np.int64)
+        there = np.zeros((len(rows), width), dtype=np.int64)
+        for at, row in enumerate(rows):
+            ids[at, : len(row.ids)] = row.ids
+            there[at, : len(row.ids)] = 1
+            if row.kinds is not None:
+                kinds[at, : len(row.ids)] = row.kinds
+        given = {"input_ids": ids, "attention_mask": there}
+        if rows[0].kinds is not None:
+            given["token_type_ids"] = kinds
+        tensors = {name: torch.from_numpy(made).to(self.device) for name, made in given.items()}
+        return tensors, tensors["attention_mask"].bool()
+
+    def _heads(self) -> str:
+        """Which token a classifier looks at; empty for a model that is none."""
+        model = self.model
+        if hasattr(model, "score"):
+            return "last"
+        return "first" if hasattr(model, "classifier") else ""
+
+    def _score(self, states: Tensor) -> Tensor:
+        model = self.model
+        if self._head == "last":
+            return model.score(states)  # type: ignore[no-any-return]
+        if getattr(self.backbone, "pooler", None) is not None:
+            pooled = self.backbone.pooler(states[:, None])
+            return model.classifier(model.dropout(pooled))  # type: ignore[no-any-return]
+        if hasattr(model, "pre_classifier"):
+            return model.classifier(model.dropout(torch.relu(model.pre_classifier(states))))  # type: ignore[no-any-return]
+        return model.classifier(states[:, None])  # type: ignore[no-any-return]
+
+
+def _slides(config: Any) -> bool:
+    """Whether a model's attention is more than each token to each other one."""
+    inner = config.get_text_config()
+    kinds = set(getattr(inner, "layer_types", None) or ["full_attention"])
+    window = getattr(inner, "sliding_window", None) and getattr(inner, "use_sliding_window", True)
+    return bool(window) or kinds != {"full_attention"} or bool(inner.is_encoder_decoder)
