@@ -1,0 +1,86 @@
+"""What the service of data sets asks of parts beside it, and how its threads talk to a call."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from agentos.types import Progress
+
+Redact = Callable[[str], tuple[str, Mapping[str, int]]]
+"""A text without its private values, and how many there were of each kind."""
+T = TypeVar("T")
+
+
+class Kept(Protocol):
+    """What a trash says of something put into it."""
+
+    @property
+    def undo_id(self) -> str:
+        """What brings it back."""
+        ...
+
+    @property
+    def until(self) -> float:
+        """Until when."""
+        ...
+
+
+class TrashBin(Protocol):
+    """Where deleted data sets go."""
+
+    def put(self, kind: str, name: str, folder: Path, call: str, user: str) -> Kept:
+        """Moves a folder away, so that it can be brought back."""
+        ...
+
+
+class Stopped(Exception):
+    """Nobody waits for the work any more."""
+
+
+class Teller:
+    """Tells a call how far the work in a thread is, and tells that work when the call was given up."""
+
+    def __init__(self, progress: Progress, loop: asyncio.AbstractEventLoop) -> None:
+        self._progress = progress
+        self._loop = loop
+        self._next = 0.0
+        self._over = threading.Event()
+
+    def __call__(self, message: str, done: float | None = None, total: float | None = None, unit: str = "") -> None:
+        """Says how far it is, at most five times a second.
+
+        Raises:
+            Stopped: the call was given up.
+        """
+        if self._over.is_set():
+            raise Stopped
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + 0.2
+            asyncio.run_coroutine_threadsafe(self._said(message, done, total, unit), self._loop)
+
+    async def _said(self, message: str, done: float | None, total: float | None, unit: str) -> None:
+        await self._progress(message, done, total, unit)
+
+    def stop(self) -> None:
+        """Ends the work at its next word."""
+        self._over.set()
+
+
+async def aside(progress: Progress, work: Callable[[Teller], T]) -> T:
+    """What `work` gives, done in a thread; a call that is given up ends it first."""
+    tell = Teller(progress, asyncio.get_running_loop())
+    task = asyncio.ensure_future(asyncio.to_thread(work, tell))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        tell.stop()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()
+        raise
