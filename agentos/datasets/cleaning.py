@@ -15,7 +15,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from agentos.datasets import near, profile, texts
 from agentos.datasets.beside import Redact, Teller
-from agentos.datasets.shelf import Built, Facts, Stored
+from agentos.datasets.shelf import DATA, Built, Facts, Stored
 from agentos.datasets.writing import Content, read
 from agentos.errors import UserError
 from agentos.types import Json, StepReport
@@ -23,6 +23,7 @@ from agentos.types import Json, StepReport
 ORDER = ("fix_text", "normalize", "redact", "drop_empty", "dedupe")
 """Texts are mended before they are compared, so that copies are found which differ only in what is mended."""
 _SHOWN = 3
+_TRIED = 500
 
 
 @dataclass
@@ -71,6 +72,7 @@ class Cleaning:
         self._tell = tell
         self.tallies = {step: Tally(step) for step in steps}
         self._kinds: Counter[str] = Counter()
+        self.columns: dict[str, str] = {}
         self._changed = bytearray()
         """Of each row that is left, whether a step changed it."""
 
@@ -92,24 +94,41 @@ class Cleaning:
         one = self._source
         shape = profile.measure(staged, one.text if one.medium == "text" else (), one.label, self._tell)
         facts = Facts(one.text, one.label, one.medium, one.guessed, 0, shape.balance, shape.lengths)
-        built = Built(staged, sha256, rows, one.columns, facts)
+        built = Built(staged, sha256, rows, self.columns, facts)
         return built, [tally.report() for tally in self.tallies.values()], sum(self._changed)
 
     def _texts(self, target: Path) -> tuple[str, int]:
         content: Content | None = None
         done = 0
         try:
-            for batch in read(self._source.path / "data.parquet"):
+            source = self._source.path / DATA
+            spelled = self._private_numbers(source)
+            for found in read(source):
+                batch = _spell(found, spelled)
                 content = content or Content(target, batch.schema)
                 content.write(self._batch(batch))
                 done += batch.num_rows
                 self._tell(f"cleaning {self._source.name}: {done:,} rows", done, self._source.rows, "")
             assert content is not None
+            self.columns = {field.name: str(field.type) for field in content.schema}
             self._settle_notes()
             return content.finish(), content.rows
         finally:
             if content is not None:
                 content.close()
+
+    def _private_numbers(self, source: Path) -> set[str]:
+        """Columns of whole numbers that hold private ones, such as telephones: they become texts, to be hidden in."""
+        if "redact" not in self.tallies or self._redact is None:
+            return set()
+        whole = {name for name, kind in self._source.columns.items() if kind == "int64"} - {self._source.label}
+        if not whole:
+            return set()
+        sample = profile.sample(source)
+        return {
+            name for name in whole
+            if any(self._redact(str(value))[1] for value in sample[name][:_TRIED] if value is not None)
+        }
 
     def _settle_notes(self) -> None:
         if (tally := self.tallies.get("redact")) is not None:
@@ -253,6 +272,14 @@ class Cleaning:
         made = chosen(staged, keep, target, self._tell)
         staged.unlink()
         return target, made
+
+
+def _spell(batch: Any, columns: set[str]) -> Any:
+    """A batch with some columns of numbers as texts."""
+    if not columns:
+        return batch
+    made = [c.cast(pa.string()) if n in columns else c for n, c in zip(batch.schema.names, batch.columns, strict=True)]
+    return pa.RecordBatch.from_arrays(made, names=batch.schema.names)
 
 
 def chosen(source: Path, keep: Any, target: Path, tell: Teller) -> tuple[str, int]:

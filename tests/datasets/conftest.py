@@ -69,12 +69,13 @@ def left(root: Path) -> list[str]:
 
 
 WORDS = {
-    "en": "room staff breakfast window night coffee bath clean noisy street view price manager towel lift pool".split(),
-    "zh": "房间 服务 早餐 窗户 晚上 咖啡 浴室 干净 吵闹 街道 风景 价格 经理 毛巾 电梯 泳池 前台 位置 地铁 设施".split(),
+    "en": ["room", "staff", "breakfast", "window", "night", "coffee", "bath", "clean", "noisy", "street", "view", "price", "manager", "towel", "lift", "pool"],
+    "zh": ["房间", "服务", "早餐", "窗户", "晚上", "咖啡", "浴室", "干净", "吵闹", "街道", "风景", "价格", "经理", "毛巾", "电梯", "泳池", "前台", "位置", "地铁", "设施"],
 }
 
 
 def sentence(rng: random.Random, language: str, words: int = 30) -> str:
     """A text that is like no other."""
-    picked = [rng.choice(WORDS[language]) + (str(rng.randrange(1000)) if rng.random() < 0.5 else "") for _ in range(words)]
+    numbers = [str(rng.randrange(1000)) if rng.random() < 0.5 else "" for _ in range(words)]
+    picked = [rng.choice(WORDS[language]) + number for number in numbers]
     return (" " if language == "en" else "").join(picked)

@@ -121,7 +121,8 @@ async def test_a_json_array_is_read_a_piece_at_a_time(
 async def test_conversations_stay_what_they_are(
     *, service: DatasetService, ctx: Context, tmp_path: Path, root: Path
 ) -> None:
-    wanted = [{"messages": [{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "ok"}]} for n in range(9)]
+    answer = {"role": "assistant", "content": "ok"}
+    wanted = [{"messages": [{"role": "user", "content": f"{n}?"}, answer]} for n in range(9)]
     (tmp_path / "talk.jsonl").write_text("\n".join(map(json.dumps, wanted)), "utf-8")
     await service.add("talk.jsonl", None, ctx)
     assert rows(root, "talk") == wanted
@@ -133,7 +134,8 @@ async def test_parquet_is_read_with_its_types(
 ) -> None:
     day = datetime.date(2024, 5, 1)
     table = pa.table({
-        "content": pa.array(["好", "bad one", None], pa.large_string()), "label": pa.array(["a", "b", "a"]).dictionary_encode(),
+        "content": pa.array(["好", "bad one", None], pa.large_string()),
+        "label": pa.array(["a", "b", "a"]).dictionary_encode(),
         "day": pa.array([day, None, day]), "score": [1.5, None, 2.0],
     })
     pq.write_table(table, tmp_path / "t.parquet")
@@ -205,10 +207,12 @@ async def test_a_quote_that_is_never_closed_is_pointed_at(
     ("none.csv", None, "there is no file"), ("empty.csv", b"", "is empty"), ("blank.txt", b"\n \n", "is empty"),
     ("pic.csv", b"\x89PNG\r\n\x1a\n" + bytes(99), "an image"), ("x.txt", bytes(range(256)) * 9, "binary"),
     ("x.parquet", b"PAR1 not really", "Parquet"), ("x.json", b'[{"a": 1}, {"a": ', "breaks off"),
-    ("x.jsonl", b"no\njson\nhere\n", "no JSON"), ("head.csv", b"label,text\n", "no rows"), ("void", "folder", "nothing to read"),
+    ("x.jsonl", b"no\njson\nhere\n", "no JSON"), ("head.csv", b"label,text\n", "no rows"),
+    ("void", "folder", "nothing to read"),
 ])
 async def test_what_cannot_be_read_is_refused_and_nothing_is_left(
-    *, name: str, content: bytes | str | None, why: str, service: DatasetService, ctx: Context, tmp_path: Path, root: Path
+    *, name: str, content: bytes | str | None, why: str, service: DatasetService, ctx: Context, tmp_path: Path,
+    root: Path,
 ) -> None:
     if content == "folder":
         (tmp_path / name / "inner").mkdir(parents=True)

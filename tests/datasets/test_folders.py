@@ -23,8 +23,10 @@ def fill(root: Path, files: dict[str, bytes]) -> None:
 async def test_images_keep_their_bytes_and_their_folder_is_their_label(
     *, service: DatasetService, ctx: Context, tmp_path: Path, root: Path
 ) -> None:
-    files = {f"{label}/{n}.png": PNG + label.encode() + bytes([n]) * 50_000 for label in ("cat", "狗") for n in range(20)}
-    fill(tmp_path / "pets", files | {"cat/.hidden.png": PNG, "notes.txt": b"x", "cat/fake.png": b"text", "cat/zero.png": b""})
+    pets = [(label, n) for label in ("cat", "狗") for n in range(20)]
+    files = {f"{label}/{n}.png": PNG + label.encode() + bytes([n]) * 50_000 for label, n in pets}
+    others = {"cat/.hidden.png": PNG, "notes.txt": b"x", "cat/fake.png": b"text", "cat/zero.png": b""}
+    fill(tmp_path / "pets", files | others)
     added = await service.add("pets", None, ctx)
     assert {row["file"]: row["image"] for row in rows(root, "pets")} == files
     assert all(row["label"] == row["file"].split("/")[0] for row in rows(root, "pets"))
@@ -38,8 +40,8 @@ async def test_images_keep_their_bytes_and_their_folder_is_their_label(
 async def test_audio_in_parts_keeps_the_part(
     *, service: DatasetService, ctx: Context, tmp_path: Path, root: Path
 ) -> None:
-    files = {f"{part}/{word}/{n}.wav": b"RIFF" + bytes([n]) for part in ("train", "test") for word in ("yes", "no") for n in range(3)}
-    fill(tmp_path / "speech", files)
+    folders = [f"{part}/{word}" for part in ("train", "test") for word in ("yes", "no")]
+    fill(tmp_path / "speech", {f"{folder}/{n}.wav": b"RIFF" + bytes([n]) for folder in folders for n in range(3)})
     await service.add("speech", None, ctx)
     made = rows(root, "speech")
     assert len(made) == 12 and {(row["part"], row["label"]) for row in made} == {
@@ -52,12 +54,13 @@ async def test_texts_in_folders_are_a_row_each_in_whatever_encoding(
     *, service: DatasetService, ctx: Context, tmp_path: Path, root: Path
 ) -> None:
     fill(tmp_path / "news", {
-        "sport/1.txt": "球队赢了比赛，全场欢呼。\n第二段".encode("gb18030"), "sport/2.txt": "won".encode(),
+        "sport/1.txt": "球队赢了比赛，全场欢呼。\n第二段".encode("gb18030"), "sport/2.txt": b"won",
         "money/1.txt": "股市上涨".encode(), "money/2.md": b"# up",
     })
     await service.add("news", None, ctx)
     made = {row["file"]: (row["label"], row["text"]) for row in rows(root, "news")}
-    assert made["sport/1.txt"] == ("sport", "球队赢了比赛，全场欢呼。\n第二段") and made["money/2.md"] == ("money", "# up")
+    assert made["sport/1.txt"] == ("sport", "球队赢了比赛，全场欢呼。\n第二段")
+    assert made["money/2.md"] == ("money", "# up")
     assert (await service.file("news", ctx)).labels == ("money", "sport")
 
 
