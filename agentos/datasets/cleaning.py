@@ -237,7 +237,7 @@ class Cleaning:
         torn = int((found.labels != found.labels[first]).sum())
         nearly = other = 0
         if found.sketches is not None:
-            close = sorted(near.pairs(found.sketches, numpy.flatnonzero(keep), near.ALIKE, self._tell))
+            close = sorted(near.pairs(found, numpy.flatnonzero(keep), near.ALIKE, self._tell, labels=found.labels))
             for earlier, later in close:
                 if found.labels[earlier] != found.labels[later]:
                     other += 1

@@ -23,8 +23,8 @@ ALIKE = 0.8
 APART = 0.7
 """The same, where a split must not part them: an estimate errs by 0.04, and a leak is worse than a detour."""
 _CHINESE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_RUN = 64
-"""Candidates of one bucket that are all held against each other; of more, the first ones against the rest."""
+_REPRESENTATIVES = 64
+"""Rows of one bucket that the others of it are held against, so that no bucket takes the square of its size."""
 
 
 @dataclass(frozen=True)
@@ -109,29 +109,36 @@ def firsts(keys: Any) -> Any:
     return first[inverse]
 
 
-def pairs(sketches: Any, rows: Any, least: float, tell: Teller) -> Iterator[tuple[int, int]]:
-    """Rows that are nearly the same, each pair once, the earlier first; only among `rows`."""
+def pairs(found: Prints, rows: Any, least: float, tell: Teller, *, labels: Any = None) -> Iterator[tuple[int, int]]:
+    """Rows that are nearly the same, each pair once, the earlier first.
+
+    Args:
+        found: What is known of all rows.
+        rows: Those that are looked at.
+        least: The share of pieces that both have.
+        tell: Told how far it is.
+        labels: Where given, a row stands for those alone that have its label.
+    """
     from datasketch import MinHashLSH
 
     index = MinHashLSH(threshold=least, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
-    seen: set[tuple[int, int]] = set()
+    seen: set[int] = set()
+    total = len(found.keys)
     for band in range(index.b):
         tell(f"looking for near copies: part {band + 1} of {index.b}")
-        values = numpy.ascontiguousarray(sketches[rows, band * index.r : (band + 1) * index.r]).astype("u8")
+        values = numpy.ascontiguousarray(found.sketches[rows, band * index.r : (band + 1) * index.r]).astype("u8")
         mixed = numpy.zeros(len(rows), "u8")
         for column in values.T:
             mixed = (mixed ^ column) * numpy.uint64(0x9E3779B97F4A7C15)
             mixed ^= mixed >> numpy.uint64(29)
         order = numpy.argsort(mixed, kind="stable")
-        ends = numpy.flatnonzero(numpy.diff(mixed[order])) + 1
-        for run in _runs(order, ends):
-            for one, others in _facing(rows[run]):
-                alike = numpy.mean(sketches[others] == sketches[one], axis=1)
-                for other in others[alike >= least].tolist():
-                    pair = (int(one), other)
+        for run in _runs(order, numpy.flatnonzero(numpy.diff(mixed[order])) + 1):
+            for one, others in _facing(found.sketches, numpy.sort(rows[run]), least, labels):
+                for other in others.tolist():
+                    pair = one * total + other
                     if pair not in seen:
                         seen.add(pair)
-                        yield pair
+                        yield one, other
 
 
 def _runs(order: Any, ends: Any) -> Iterator[Any]:
@@ -141,10 +148,15 @@ def _runs(order: Any, ends: Any) -> Iterator[Any]:
         yield order[starts[where] : stops[where]]
 
 
-def _facing(run: Any) -> Iterator[tuple[Any, Any]]:
-    run = numpy.sort(run)
-    for index in range(min(len(run) - 1, _RUN)):
-        yield run[index], run[index + 1 :]
+def _facing(sketches: Any, run: Any, least: float, labels: Any) -> Iterator[tuple[int, Any]]:
+    """The first row of a bucket and those like it; then the first of the others, and so on."""
+    for _ in range(_REPRESENTATIVES):
+        if len(run) < 2:
+            return
+        one, rest = int(run[0]), run[1:]
+        alike = numpy.mean(sketches[rest] == sketches[one], axis=1) >= least
+        yield one, rest[alike]
+        run = rest[~alike if labels is None else ~(alike & (labels[rest] == labels[one]))]
 
 
 class Groups:
@@ -175,6 +187,6 @@ def groups(found: Prints, tell: Teller) -> list[int]:
             together.join(first, row)
     if found.sketches is not None:
         alone = numpy.unique(firsts(found.keys))
-        for one, other in pairs(found.sketches, alone, APART, tell):
+        for one, other in pairs(found, alone, APART, tell):
             together.join(one, other)
     return [together.top(row) for row in range(rows)]

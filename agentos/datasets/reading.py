@@ -12,8 +12,9 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from agentos.datasets import folders, profile, roles, typed
 from agentos.datasets.beside import Teller
 from agentos.datasets.folders import Folder
+from agentos.datasets.records import JsonRows, ParquetRows
 from agentos.datasets.shelf import Built, Facts
-from agentos.datasets.tables import JsonRows, Lines, ParquetRows, Reader, Separated
+from agentos.datasets.tables import Lines, Reader, Separated
 from agentos.datasets.writing import Content
 from agentos.errors import UserError
 
