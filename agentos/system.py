@@ -135,7 +135,7 @@ class System:
         )
         self._checkpoints = await checkpoints(settings.database)
         graph = build(self.planner, dispatcher, self.registry, saver_on(self._checkpoints))
-        self.runs = Runs(self.store, graph, self.registry)
+        self.runs = Runs(self.store, graph, self.registry, dispatcher)
         await self.jobs.open()
         await self._load_kernel()
         await self.runs.recover(self.approvals.answered)  # before the door opens: an answer would be taken in twice

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,24 @@ MODEL = "smollm2-135m"
 TOKENS = 64
 ROUNDS = 5
 STREAMS = (1, 16)
+FIRST_TOKENS = 2
+"""Length of the answers by which the time to a first token is taken: short, so that there is time for many."""
+FIRST_ROUNDS = {1: 40, 16: 12}
 
 
 @dataclass(frozen=True)
 class _Took:
     tokens: int
     first: float
-    seconds: float
+
+
+@dataclass(frozen=True)
+class _Round:
+    tokens_s: float
+    first: float
+
+
+Way = Callable[[str, int], _Took]
 
 
 def measure(settings: Settings) -> dict[str, Any]:
@@ -65,28 +76,35 @@ def _both(settings: Settings, system: int) -> dict[str, Any]:
     _end(client, "models.load", {"model": MODEL, "engine": "vllm", "keep_alive": "forever"})
     figures: dict[str, Any] = {"model": MODEL, "tokens": TOKENS, "load_s": round(time.perf_counter() - began, 1)}
     path, key = _server(system)
-    ways: dict[str, Callable[[str], _Took]] = {
-        "agentos": lambda text: _through(Client(settings, door="cli", autostart=False), text),
-        "direct": lambda text: _direct(path, key, text),
+    ways: dict[str, Way] = {
+        "agentos": lambda text, most: _through(Client(settings, door="cli", autostart=False), text, most),
+        "direct": lambda text, most: _direct(path, key, text, most),
     }
     for way in ways.values():
-        way("warm up")
+        way("warm up", TOKENS)
     for streams in STREAMS:
-        rates: dict[str, list[float]] = {name: [] for name in ways}
-        firsts: dict[str, list[float]] = {name: [] for name in ways}
-        for turn in range(ROUNDS):
-            for name, way in list(ways.items())[:: 1 if turn % 2 else -1]:
-                rate, first = _side_by_side(way, streams, f"{turn}")
-                rates[name].append(rate)
-                firsts[name].append(first)
-        added = statistics.median(firsts["agentos"]) - statistics.median(firsts["direct"])
+        rates = {name: [one.tokens_s for one in took] for name, took in _turns(ways, streams, TOKENS, ROUNDS).items()}
+        found = _turns(ways, streams, FIRST_TOKENS, FIRST_ROUNDS[streams])
+        firsts = {name: [one.first for one in took] for name, took in found.items()}
+        middle = {name: statistics.median(several) for name, several in firsts.items()}
+        added = [one - other for one, other in zip(firsts["agentos"], firsts["direct"], strict=True)]
         figures[str(streams)] = {
-            **{f"{name}_tokens_s": round(statistics.median(found), 2) for name, found in rates.items()},
+            **{f"{name}_tokens_s": round(statistics.median(several), 2) for name, several in rates.items()},
             "of_direct": round(statistics.median(rates["agentos"]) / statistics.median(rates["direct"]), 3),
-            "first_ms_added": round(1000 * added, 1),
-            "direct_first_ms": round(1000 * statistics.median(firsts["direct"]), 1),
+            "first_ms_added": round(1000 * (middle["agentos"] - middle["direct"]), 1),
+            "first_ms_added_quartiles": [round(1000 * part, 1) for part in statistics.quantiles(added, n=4)],
+            "direct_first_ms": round(1000 * middle["direct"], 1),
         }
     return figures
+
+
+def _turns(ways: Mapping[str, Way], streams: int, tokens: int, rounds: int) -> dict[str, list[_Round]]:
+    """What each way took in each round, the ways taking turns at going first; no text is asked twice."""
+    took: dict[str, list[_Round]] = {name: [] for name in ways}
+    for turn in range(rounds):
+        for name, way in list(ways.items())[:: 1 if turn % 2 else -1]:
+            took[name].append(_side_by_side(way, streams, f"{streams}.{tokens}.{turn}", tokens))
+    return took
 
 
 def _up(client: Client) -> None:
@@ -119,11 +137,15 @@ def _server(system: int) -> tuple[str, str]:
     raise Failed("no server of vLLM was found below the system")
 
 
-def _side_by_side(way: Callable[[str], _Took], streams: int, name: str) -> tuple[float, float]:
-    """Tokens a second of all streams together, and the median seconds to a first token."""
+def _side_by_side(way: Way, streams: int, name: str, tokens: int) -> _Round:
+    """Tokens a second of all streams together, and the mean seconds to their first tokens.
+
+    A server admits requests a step at a time, so that the times of many streams lie on few values: a mean moves with
+    each stream, where a median would jump from one step to the next.
+    """
     took: list[_Took] = []
     asked = [f"Tell story {name}.{number} at length" for number in range(streams)]
-    threads = [threading.Thread(target=lambda text=text: took.append(way(text))) for text in asked]
+    threads = [threading.Thread(target=lambda text=text: took.append(way(text, tokens))) for text in asked]
     began = time.perf_counter()
     for thread in threads:
         thread.start()
@@ -132,17 +154,17 @@ def _side_by_side(way: Callable[[str], _Took], streams: int, name: str) -> tuple
     spent = time.perf_counter() - began
     if len(took) < streams:
         raise Failed("a stream broke off while it was measured")
-    return sum(one.tokens for one in took) / spent, statistics.median(one.first for one in took)
+    return _Round(sum(one.tokens for one in took) / spent, statistics.fmean(one.first for one in took))
 
 
-def _through(client: Client, text: str) -> _Took:
+def _through(client: Client, text: str, most: int) -> _Took:
     began, first, tokens = time.perf_counter(), 0.0, 0
-    for event in client.call("models.generate", {"model": MODEL, "prompt": text, "max_tokens": TOKENS}, yes=True):
+    for event in client.call("models.generate", {"model": MODEL, "prompt": text, "max_tokens": most}, yes=True):
         if event.get("event") == "text" and not first:
             first = time.perf_counter() - began
         if event.get("event") == "result":
             tokens = event["result"]["tokens"]
-    return _Took(tokens, first, time.perf_counter() - began)
+    return _Took(tokens, first)
 
 
 class _Unix(http.client.HTTPConnection):
@@ -155,11 +177,11 @@ class _Unix(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _direct(path: str, key: str, text: str) -> _Took:
+def _direct(path: str, key: str, text: str, most: int) -> _Took:
     connection = _Unix(path)
     began, first, tokens = time.perf_counter(), 0.0, 0
     asked = {
-        "model": MODEL, "messages": [{"role": "user", "content": text}], "max_tokens": TOKENS, "temperature": 0,
+        "model": MODEL, "messages": [{"role": "user", "content": text}], "max_tokens": most, "temperature": 0,
         "stream": True, "stream_options": {"include_usage": True},
     }
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
@@ -172,7 +194,7 @@ def _direct(path: str, key: str, text: str) -> _Took:
             first = time.perf_counter() - began
         tokens = (chunk.get("usage") or {}).get("completion_tokens", tokens)
     connection.close()
-    return _Took(tokens, first, time.perf_counter() - began)
+    return _Took(tokens, first)
 
 
 def rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -8,6 +8,7 @@ none that had an effect.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,14 +21,13 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, interrupt
 
 from agentos.dispatch.dispatcher import Dispatcher
-from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Retry, UserError
-from agentos.kernel import words
+from agentos.errors import AgentosError, UserError
+from agentos.kernel import direct, words
 from agentos.kernel.planner import Correction, Planner
-from agentos.kernel.render import render
 from agentos.kernel.state import RunState, call_for, caller_of, plan_of, ready, without_followers
 from agentos.policy.approvals import CONFIRMS
 from agentos.registry import Registry
-from agentos.types import Approval, Decision, Denied, Event, Json, NeedsPerson, Plan, Step
+from agentos.types import Approval, Decision, Event, Json, NeedsPerson, Plan, Step
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 Next = Literal["confirm", "run", "repair", "respond"]
@@ -68,15 +68,15 @@ class Nodes:
                 free.append(step)
                 continue
             if isinstance(decision, NeedsPerson) and state.get("yes") and caller_of(state).role in CONFIRMS:
-                approvals[step.id] = {"by": caller_of(state).user, "scope": "once", "id": "--yes"}
+                approvals[step.id] = asdict(direct.yes_of(call_for(state, step)))
                 free.append(step)
             elif isinstance(decision, NeedsPerson):
                 call = call_for(state, step)
                 held[step.id] = held.get(step.id) or self._dispatcher.hold(call, decision, state["run"])
             else:
                 free.append(step)
-            word = "deny" if isinstance(decision, Denied) else "confirm" if step.id in held else "allow"
-            told: dict[str, Json] = {"step": step.id, "decision": word, "rule": decision.rule}
+            said = direct.word(decision, confirmed=step.id not in held)
+            told: dict[str, Json] = {"step": step.id, "decision": said, "rule": decision.rule}
             self._emit(Event("decision", told))
         update = {"approvals": approvals, "held": held}
         if free:
@@ -131,23 +131,16 @@ class Nodes:
 
     async def _run_step(self, state: RunState, step: Step) -> dict[str, Any]:
         """What a step gave (`result`, `text`), or why it did not (`message`, `kind`)."""
-        writer = get_stream_writer()
-
-        async def emit(event: Event) -> None:
-            writer(Event(event.kind, {"step": step.id, "syscall": step.syscall, **event.data}))
-
         given = state.get("approvals", {}).get(step.id)
         approval = Approval(given["by"], given["scope"], given["id"]) if given else None  # type: ignore[arg-type]
         try:
-            outcome = await self._dispatcher.run(call_for(state, step), approval, emit)
+            call = call_for(state, step)
         except AgentosError as error:
-            failure: dict[str, Any] = {"message": str(error), "kind": kind_of(error)}
-            await emit(Event("error", failure))
+            failure = {"message": str(error), "kind": direct.kind_of(error)}
+            self._emit(Event("error", {"step": step.id, "syscall": step.syscall, **failure}))
             return failure
-        shown = outcome.result if outcome.value is None else outcome.value
-        gave: dict[str, Any] = {"result": outcome.result, "text": render(shown, state.get("language", "en"))}
-        await emit(Event("result", gave))
-        return gave
+        language = state.get("language", "en")
+        return await direct.make(self._dispatcher, call, step.id, approval, language=language, tell=self._emit)
 
     def next_after_run(self, state: RunState) -> Literal["authorize", "repair", "respond"]:
         """More steps, a repair, or the end."""
@@ -231,14 +224,6 @@ def saver_on(connection: aiosqlite.Connection) -> BaseCheckpointSaver[Any]:
 def resume(approval: str, answer: str, by: str, reason: str) -> Command[Any]:
     """What goes into a graph that waits for a person: their answer, and to which held call."""
     return Command(resume={"approval": approval, "answer": answer, "by": by, "reason": reason})
-
-
-def kind_of(error: AgentosError) -> str:
-    """An error in one word: who must act."""
-    kinds: list[tuple[type[AgentosError], str]] = [
-        (DeniedError, "denied"), (ApprovalNeeded, "held"), (UserError, "user"), (Retry, "retry"),
-    ]
-    return next((word for kind, word in kinds if isinstance(error, kind)), "failed")
 
 
 def _same_step(step: Step, done: dict[str, Step]) -> str | None:

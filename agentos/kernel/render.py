@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 import typing
 from collections.abc import Callable
@@ -78,10 +79,16 @@ def _table(items: list[Any], language: str) -> list[str]:
     return ["  ".join(cells).rstrip() for cells in padded]
 
 
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind, include_extras=True)
+
+
 def _fields(value: Any) -> list[tuple[str, Any, Any]]:
     if isinstance(value, dict):
         return [(name, None, inner) for name, inner in value.items()]
-    hints = typing.get_type_hints(type(value), include_extras=True)
+    kind: Any = type(value)
+    hints = _hints(kind)
     return [(item.name, hints[item.name], getattr(value, item.name)) for item in dataclasses.fields(value)]
 
 

@@ -7,17 +7,19 @@ import dataclasses
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from agentos.errors import AgentosError, Failed, NotFound, UserError
-from agentos.kernel import words
+from agentos.kernel import direct, words
+from agentos.kernel.direct import Dispatch
 from agentos.kernel.graph import Graph, resume
 from agentos.kernel.state import RunState
 from agentos.policy.approvals import Refused
 from agentos.registry import Registry
 from agentos.store import Store
-from agentos.types import Approval, Caller, Event, Json, Plan, Step
+from agentos.types import Approval, Call, Caller, Event, Json, Plan, Step
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +31,28 @@ create table if not exists runs (
 """
 
 
+@dataclass(frozen=True)
+class _Done:
+    """What became of a run's work."""
+
+    state: str
+    """What the run is now; empty: what it was."""
+    end: Event | None = None
+
+
+Work = Callable[[direct.Tell], Awaitable[_Done]]
+
+
 class Runs:
     """Starts, holds, continues and cancels runs. A run goes on when nobody listens any more."""
 
-    def __init__(self, store: Store, graph: Graph, table: Registry, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, store: Store, graph: Graph, table: Registry, dispatcher: Dispatch,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """Makes the table of runs."""
         self._store = store
+        self._dispatcher = dispatcher
         self._graph = graph
         self._table = table
         self._clock = clock
@@ -51,23 +69,33 @@ class Runs:
             raise UserError("there is nothing to do: the sentence is empty")
         if len(text) > 10_000:
             raise UserError(f"the sentence has {len(text)} characters; 10,000 is the most")
-        return self._begin({"sentence": text.strip(), "language": words.language(text)}, caller)
+        run = _new()
+        self._open(run, caller)
+        given: RunState = {"run": run, "caller": dataclasses.asdict(caller), "sentence": text.strip()}
+        return self._listen(run, self._graphed(run, {**given, "language": words.language(text)}))
 
     def call(
         self, syscall: str, args: Mapping[str, Json], caller: Caller, yes: bool, language: str
     ) -> AsyncIterator[Event]:
-        """Runs one call, by the same way as a plan.
+        """Runs one call: through dispatch, and through the graph where a person must be waited for.
 
         Raises:
             UserError: there is no such syscall, or the arguments do not fit.
         """
         self._table[syscall].validate(args)
-        plan = Plan("", (Step("s1", syscall, dict(args)),))
-        return self._begin({"plan": plan.to_json(), "yes": yes, "language": language}, caller)
+        run, step = _new(), Step("s1", syscall, dict(args))
+        plan = Plan(run, (step,))
+        call = Call(f"{run}.0.{step.id}", syscall, step.args, caller)
+        now = direct.ready(self._dispatcher, call, yes)
+        self._open(run, caller)
+        if now is None:
+            given: RunState = {"plan": plan.to_json(), "yes": yes, "language": language}
+            return self._listen(run, self._graphed(run, {"run": run, "caller": dataclasses.asdict(caller), **given}))
+        return self._listen(run, lambda tell: self._made(call, plan, now, language, tell))
 
     def go_on(self, run: str, approval: str, answer: str, by: str, reason: str) -> AsyncIterator[Event]:
         """Continues a run that waits, with a person's answer to one of its held calls."""
-        return self._listen(run, resume(approval, answer, by, reason))
+        return self._listen(run, self._graphed(run, resume(approval, answer, by, reason)))
 
     async def cancel(self, run: str, caller: Caller) -> bool:
         """Ends a run, its call's work included; False where it has ended.
@@ -98,13 +126,13 @@ class Runs:
         rows = self._store.connection.execute(listed).fetchall()
         for run, state in rows:
             if state == "running":
-                self._drive(run, None)
+                self._drive(run, self._graphed(run, None))
             kept: RunState = (await self._graph.aget_state(_config(run))).values  # type: ignore[assignment]
             for approval in kept.get("held", {}).values():
                 said = answered(approval)
                 if said is not None:
                     word, why = (said.scope, "") if isinstance(said, Approval) else ("no", said.reason)
-                    self._drive(run, resume(approval, word, said.by, why))
+                    self._drive(run, self._graphed(run, resume(approval, word, said.by, why)))
         return [run for run, state in rows if run in self._tasks]
 
     async def close(self) -> None:
@@ -115,24 +143,19 @@ class Runs:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _begin(self, state: RunState, caller: Caller) -> AsyncIterator[Event]:
-        run = "r" + secrets.token_hex(5)
+    def _open(self, run: str, caller: Caller) -> None:
         with self._store.transaction() as db:
             db.execute("insert into runs values (?, ?, 'running', ?, null)", (run, caller.user, self._clock()))
-        given: RunState = {"run": run, "caller": dataclasses.asdict(caller), **state}
-        if "plan" in given:
-            given["plan"] = {**given["plan"], "id": run}
-        return self._listen(run, given)
 
-    async def _listen(self, run: str, given: Any) -> AsyncIterator[Event]:
-        events = self._drive(run, given)
+    async def _listen(self, run: str, work: Work) -> AsyncIterator[Event]:
+        events = self._drive(run, work)
         while (event := await events.get()) is not None:
             yield event
 
-    def _drive(self, run: str, given: Any) -> asyncio.Queue[Event | None]:
+    def _drive(self, run: str, work: Work) -> asyncio.Queue[Event | None]:
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         before = list(self._tasks.get(run, ()))
-        task = asyncio.create_task(self._in_turn(before, run, given, events))
+        task = asyncio.create_task(self._in_turn(before, run, work, events))
         self._tasks.setdefault(run, []).append(task)
         task.add_done_callback(lambda done: self._forget(run, done))
         return events
@@ -143,7 +166,7 @@ class Runs:
             del self._tasks[run]
 
     async def _in_turn(
-        self, before: list[asyncio.Task[None]], run: str, given: Any, events: asyncio.Queue[Event | None]
+        self, before: list[asyncio.Task[None]], run: str, work: Work, events: asyncio.Queue[Event | None]
     ) -> None:
         """Works once what is under way on this run has come to its end: an answer may come while another one runs."""
         try:
@@ -152,37 +175,18 @@ class Runs:
         except asyncio.CancelledError:
             events.put_nowait(None)
             raise
-        await self._work(run, given, events)
+        await self._work(run, work, events)
 
-    async def _work(self, run: str, given: Any, events: asyncio.Queue[Event | None]) -> None:
+    async def _work(self, run: str, work: Work, events: asyncio.Queue[Event | None]) -> None:
         def tell(event: Event) -> None:
             events.put_nowait(Event(event.kind, {"run": run, **event.data}))
 
-        config = _config(run)
         try:
-            answers = given is not None and not isinstance(given, dict)
-            if answers and not await self._waits(config, given.resume["approval"]):
-                why = f"run {run!r} waits for no such answer; nothing was run"
-                tell(Event("error", {"message": why, "kind": "user"}))
-                tell(Event("end", {"ok": False, "exit_code": 2, "results": {}, "waiting": []}))
-                return
-            self._mark(run, "running")
-            if isinstance(given, dict) and "plan" not in given:
-                tell(Event("progress", {"message": "planning", "done": None, "total": None, "unit": ""}))
-            if given is None and not (await self._graph.aget_state(config)).next:
-                self._mark(run, "lost")  # it ended before its first checkpoint: nothing of it ever ran
-                return
-            stream = self._graph.astream(given, config, stream_mode=["custom", "updates"], durability="sync")
-            async for mode, chunk in stream:
-                if isinstance(chunk, Event):
-                    tell(chunk)
-                elif mode == "updates" and isinstance(chunk, dict):
-                    for held in (item for waiting in chunk.get("__interrupt__", ()) for item in waiting.value):
-                        tell(Event("held", held))
-            state: RunState = (await self._graph.aget_state(config)).values  # type: ignore[assignment]
-            end = _end(state)
-            self._mark(run, "waiting" if state.get("held") else "done")
-            tell(end)
+            done = await work(tell)
+            if done.state:
+                self._mark(run, done.state)
+            if done.end is not None:
+                tell(done.end)
         except asyncio.CancelledError as stopped:
             if "closing" not in stopped.args:
                 self._mark(run, "cancelled")
@@ -199,6 +203,42 @@ class Runs:
             tell(Event("end", {"ok": False, "exit_code": 1, "results": {}, "waiting": []}))
         finally:
             events.put_nowait(None)
+
+    async def _made(self, call: Call, plan: Plan, now: direct.Ready, language: str, tell: direct.Tell) -> _Done:
+        """A single call, made."""
+        tell(Event("plan", {"plan": plan.to_json()}))
+        step = plan.steps[0].id
+        tell(Event("decision", {"step": step, "decision": direct.word(now.decision), "rule": now.decision.rule}))
+        outcome = await direct.make(self._dispatcher, call, step, now.approval, language=language, tell=tell)
+        kept: RunState = {("results" if "result" in outcome else "failures"): {step: outcome}}  # type: ignore[misc]
+        return _Done("done", _end(kept))
+
+    def _graphed(self, run: str, given: Any) -> Work:
+        """A run's way through the graph, from its beginning, from where it was cut off, or from an answer on."""
+        return lambda tell: self._through(run, given, tell)
+
+    async def _through(self, run: str, given: Any, tell: direct.Tell) -> _Done:
+        config = _config(run)
+        answers = given is not None and not isinstance(given, dict)
+        if answers:
+            if not await self._waits(config, given.resume["approval"]):
+                why = f"run {run!r} waits for no such answer; nothing was run"
+                tell(Event("error", {"message": why, "kind": "user"}))
+                return _Done("", Event("end", {"ok": False, "exit_code": 2, "results": {}, "waiting": []}))
+            self._mark(run, "running")
+        if isinstance(given, dict) and "plan" not in given:
+            tell(Event("progress", {"message": "planning", "done": None, "total": None, "unit": ""}))
+        if given is None and not (await self._graph.aget_state(config)).next:
+            return _Done("lost")  # it ended before its first checkpoint, or was a single call: the audit trail has it
+        stream = self._graph.astream(given, config, stream_mode=["custom", "updates"], durability="sync")
+        async for mode, chunk in stream:
+            if isinstance(chunk, Event):
+                tell(chunk)
+            elif mode == "updates" and isinstance(chunk, dict):
+                for held in (item for waiting in chunk.get("__interrupt__", ()) for item in waiting.value):
+                    tell(Event("held", held))
+        state: RunState = (await self._graph.aget_state(config)).values  # type: ignore[assignment]
+        return _Done("waiting" if state.get("held") else "done", _end(state))
 
     async def _waits(self, config: Any, approval: str) -> bool:
         """Whether a run waits for that answer. What the graph is given is kept with its checkpoint, and a wrong answer
@@ -217,6 +257,10 @@ class Runs:
         with self._store.transaction() as db:
             ended = None if state in ("running", "waiting") else self._clock()
             db.execute("update runs set state = ?, ended = ? where id = ?", (state, ended, run))
+
+
+def _new() -> str:
+    return "r" + secrets.token_hex(5)
 
 
 def _config(run: str) -> Any:
