@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from agentos.config import Settings
 from agentos.errors import Failed, NotFound, Retry, UserError
 from agentos.models import adapted, answers, quantize, views
+from agentos.models.bases import Bases
 from agentos.models.beside import TrashBin, silent
 from agentos.models.budget import HOST, Budget, Need
 from agentos.models.catalog import catalog, resolve
@@ -76,6 +77,7 @@ class ModelService:
         remembered = Remembered(store)
         self._shelf = Shelf(settings.models)
         self._library = Library(settings, self._shelf, self._resolve)
+        self.bases = Bases(self._shelf, self._library, self._resolve, self.names)
         self._meters, self._costs = Meters(clock), Costs(store)
         self.residency = Residency(clock, budget, remembered=remembered, meters=self._meters)
         self.residency.timed = timed

@@ -46,6 +46,8 @@ class Stored:
     """The model that it was made from, or that an adapter is laid over: a name here, or as its files have it."""
     quantized: dict[str, Any] | None = None
     """Of a model in fewer bits: `bits`, `method`, and what was measured `before` and `after`."""
+    trained: dict[str, Any] | None = None
+    """Of a model that was made here: its run, data, method, and how good it was on what it had not seen."""
 
 
 class Shelf:

@@ -107,6 +107,7 @@ def card(name: str, held: Resident | None, stored: Stored | None, now: float, ne
         needs_measured=need.measured if need else False,
         base=stored.base if stored else "",
         quantized=stored.quantized if stored else None,
+        trained=stored.trained if stored else None,
         loaded=None if held is None else _loaded(held, now),
     )
 

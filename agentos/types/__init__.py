@@ -90,6 +90,7 @@ from agentos.types.results import (
 )
 from agentos.types.seams import Audit, Context, Datasets, Jobs, KernelView, Models, Policy, Resources, Training, Trash
 from agentos.types.training import (
+    Base,
     Estimate,
     Evaluated,
     FinetuneRequest,
@@ -125,7 +126,7 @@ from agentos.types.units import (
 )
 
 __all__ = [
-    "Allowed", "Approval", "AttemptRow", "Audit", "AuditRow", "AuditRows", "Bytes", "Call", "Caller", "Cleaned",
+    "Allowed", "Approval", "AttemptRow", "Audit", "AuditRow", "AuditRows", "Base", "Bytes", "Call", "Caller", "Cleaned",
     "CleaningStep", "Completed", "Context", "Count", "Cpu", "DataFile", "DatasetAdded", "DatasetCard", "DatasetList",
     "DatasetRow", "Datasets", "Decision", "Deleted", "Denied", "Disk", "Effect", "Engine", "Estimate", "Evaluated",
     "Event", "Explanation", "FinetuneRequest", "Generation", "Gpu", "Help", "HelpEntry", "Interval", "JobCancelled",

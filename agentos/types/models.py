@@ -102,6 +102,8 @@ class ModelCard:
     """The model that an adapter or a quantized model was made from."""
     quantized: Json = None
     """Bits, method, and what was measured before and after, of a quantized model."""
+    trained: Json = None
+    """Of a model that was made here: its run, data, method, and how good it was on what it had not seen."""
     loaded: Json = None
     """Engine, device, dtype, memory, pid and expiry while it is in memory."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from agentos.types.calls import Json
@@ -13,6 +14,23 @@ Task = Literal["auto", "text-classification", "causal-lm"]
 Method = Literal["full", "lora", "adalora", "prefix", "adapter"]
 Scale = Literal["tiny", "mini", "small"]
 RunState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A stored model as a run takes it."""
+
+    name: str
+    kind: str
+    """`causal`, `embedding`, `classification` or `adapter`."""
+    path: Path
+    """Of an adapter, where the model that it is laid over lies."""
+    sha256: str
+    """Over the hashes of all its weights."""
+    parameters: int
+    context: int
+    adapter: str = ""
+    """Where the adapter lies that is laid over it."""
 
 
 @dataclass(frozen=True)
