@@ -78,13 +78,13 @@ def guess(path: Path, tell: Teller) -> Encoding:
     bad = _bad_bytes(path, tell)
     if bad == 0:
         return Encoding("utf-8", "encoding: utf-8")
+    good = len(re.findall(rb"[\xe0-\xef][\x80-\xbf]{2}|[\xc2-\xdf][\x80-\xbf]", sample))
+    if good > 20 * sample.decode("utf-8", "replace").count("\N{REPLACEMENT CHARACTER}") and bad <= 10 + good:
+        mark = "\N{REPLACEMENT CHARACTER}"
+        return Encoding("utf-8", f"encoding: utf-8, but for {bad:,} broken places that became {mark!r}", "replace")
     for name in _likely(sample):
         if _fits(path, name, tell):
             return Encoding(name, f"encoding: {name}")
-    good = sum(len(run) for run in re.findall(rb"(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2})", sample))
-    if good > 0 and bad <= 10 + path.stat().st_size // 10_000:
-        mark = "\N{REPLACEMENT CHARACTER}"
-        return Encoding("utf-8", f"encoding: utf-8, but for {bad:,} broken places that became {mark!r}", "replace")
     return Encoding("latin-1", "encoding: none fits; read as latin-1, byte for byte")
 
 
@@ -110,6 +110,7 @@ def _likely(sample: bytes) -> list[str]:
         names.append("gb18030")
     elif _western(sample):
         names.append("cp1252")
+    names += [name for name in ("cp932", "euc_jp") if _japanese(sample, name)]
     best = from_bytes(sample[:65536].rsplit(b"\n", 1)[0] or sample[:65536]).best()
     if best is not None and best.encoding not in {"utf_8", "ascii"}:
         names.append(codecs.lookup(best.encoding).name)
@@ -121,6 +122,15 @@ def _chinese(sample: bytes) -> bool:
     pairs = re.findall(rb"[\x81-\xfe][\x40-\xfe]", sample)
     common = sum(1 for pair in pairs if (0xB0 <= pair[0] <= 0xD7 or 0xA1 <= pair[0] <= 0xA3) and pair[1] >= 0xA1)
     return bool(pairs) and common >= 0.8 * len(pairs)
+
+
+def _japanese(sample: bytes, name: str) -> bool:
+    """Whether a third of what is not ASCII are kana in an encoding, and none of it is broken."""
+    try:
+        high = [char for char in codecs.getincrementaldecoder(name)("strict").decode(sample) if ord(char) > 127]
+    except UnicodeDecodeError:
+        return False
+    return sum(1 for char in high if "\u3041" <= char <= "\u30fc") * 3 > len(high)
 
 
 def _western(sample: bytes) -> bool:

@@ -67,7 +67,7 @@ class JsonRows(Skips):
         if isinstance(value, str):
             return {"text": value}
         if isinstance(value, dict) and value:
-            return value
+            return {key.encode("utf-8", "replace").decode(): inner for key, inner in value.items()}
         self.skip(f"{where} is no object")
         return None
 

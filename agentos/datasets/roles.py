@@ -11,11 +11,13 @@ TEXTS = (
     "text", "sentence", "review", "content", "comment", "body", "document", "article", "message", "tweet", "post",
     "passage", "paragraph", "abstract", "utterance", "query", "question", "title", "texts", "sentences", "reviews",
     "文本", "内容", "评论", "评价", "句子", "正文", "文章", "问题", "标题", "留言", "描述",
+    "內容", "評論", "評價", "問題", "標題",
 )
 LABELS = (
     "label", "labels", "class", "target", "sentiment", "category", "y", "polarity", "intent", "topic", "emotion",
     "rating", "stars", "score", "tag", "label_text", "classification", "is_spam", "spam", "gold_label", "type",
     "标签", "类别", "情感", "分类", "类型", "标注", "星级", "评分", "意图", "主题", "情绪",
+    "標籤", "類別", "分類", "類型", "情緒",
 )
 PAIRS = (
     ("prompt", "completion"), ("prompt", "response"), ("prompt", "chosen"), ("instruction", "output"),

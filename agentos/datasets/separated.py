@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from agentos.datasets import roles
 
 SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
+NONE = "\x1f"
+"""What stands for a separator where there is one column: no text holds it, so that commas are part of a text."""
 _NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(?:[eE][-+]?\d+)?%?|\d{4}-\d\d-\d\d.*")
 
 
@@ -55,6 +57,8 @@ def sniff(sample: str, suffix: str, whole: bool) -> Dialect:
     if best[0] == 0.0:
         rows = _rows(sample, expected, quoted, whole) or [[""]]
         width = Counter(map(len, rows)).most_common(1)[0][0]
+    if width == 1:
+        separator = NONE
     quoted = quoted or separator != "\t" and not _quotes(sample, separator)
     even = [row for row in rows if len(row) == width]
     header = bool(even) and len(rows[0]) == width and _header(even)
@@ -98,11 +102,12 @@ def _header(rows: list[list[str]]) -> bool:
     """Whether the first row names the columns."""
     first, body = rows[0], rows[1:]
     cells = [cell.strip() for cell in first]
-    if len(set(cells)) < len(cells) or any(len(cell) > 64 or "\n" in cell for cell in cells):
+    known = any(roles.is_known(cell) for cell in cells)
+    if (len(set(cells)) < len(cells) and not known) or any(len(cell) > 64 or "\n" in cell for cell in cells):
         return False
     if any(_NUMBER.fullmatch(cell) for cell in cells) or not any(cells[1:] or cells):
         return False
-    if any(roles.is_known(cell) for cell in cells):
+    if known:
         return True
     if len(cells) == 1:
         return False

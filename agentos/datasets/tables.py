@@ -123,10 +123,11 @@ class Separated(Skips):
                     "nothing was stored. Mend the quotes there, then add it again."
                 ) from None
         if self.bad > rows:
+            named = separated.SEPARATORS.get(how.separator, "none")
             raise UserError(
                 f"{self.bad:,} of {self.bad + rows:,} lines of {str(self._path)!r} do not have {len(how.names)} values "
                 f"({'; '.join(self.skipped)}), so it was not read as a table with the separator "
-                f"{separated.SEPARATORS[how.separator]}; nothing was stored. Quote values that hold the separator."
+                f"{named}; nothing was stored. Quote values that hold the separator."
             )
 
     def _runaway(self, batch: Any, before: int) -> None:

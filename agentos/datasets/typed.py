@@ -67,9 +67,9 @@ def given(column: str, values: list[Any], known: Mapping[str, Any]) -> Any:
     """
     kind = known.get(column)
     if kind == pa.string():
-        return pa.array([written(value) for value in values], pa.string())
+        return pa.array([_sound(written(value)) for value in values], pa.string())
     try:
-        made = pa.array(values)
+        made = _array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         raise Widen(column, pa.string()) from None
     if kind is None or made.type == kind:
@@ -84,6 +84,22 @@ def given(column: str, values: list[Any], known: Mapping[str, Any]) -> Any:
             return pa.array([None if value is None else float(value) for value in values], kind)
         raise Widen(column, pa.float64())
     raise Widen(column, _both(kind, made.type))
+
+
+def _array(values: list[Any]) -> Any:
+    try:
+        return pa.array(values)
+    except UnicodeEncodeError:
+        return pa.array([_sound(value) for value in values])
+
+
+def _sound(value: Any) -> Any:
+    """A value whose texts can be written: half a character becomes a question mark."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_sound(key): _sound(inner) for key, inner in value.items()}
+    return [_sound(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _both(one: Any, other: Any) -> Any:

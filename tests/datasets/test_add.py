@@ -76,7 +76,10 @@ async def test_a_tsv_without_a_header_gets_names_and_keeps_its_quotes(
 
 @pytest.mark.parametrize(("encoding", "text"), [
     ("gb18030", "酒店的位置很好，服务也不错，下次还会再来。\n早餐一般般，房间有点小。\n"),
-    ("utf-16", "酒店很好\nfine\n"), ("utf-8-sig", "第一行\nsecond\n"), ("cp1252", "Déjà vu, très cher\ncafé à côté\n"),
+    ("utf-16", "酒店很好\nfine\n"), ("utf-8-sig", "第一行\nsecond\n"),
+    ("cp932", "とても良いホテルでした。\nまた来ます。\n"),
+    ("big5", "這家飯店很好，服務也很棒。\n房間太小了，有點吵。\n" * 9),
+    ("cp1252", "Déjà vu, très cher\ncafé à côté\n"),
 ])
 async def test_the_encoding_of_a_text_is_found_and_said(
     *, encoding: str, text: str, service: DatasetService, ctx: Context, tmp_path: Path, root: Path
@@ -191,6 +194,39 @@ async def test_a_table_whose_lines_mostly_do_not_fit_is_refused(
     with pytest.raises(UserError, match="nothing was stored"):
         await service.add("bad.csv", None, ctx)
     assert left(root) == []
+
+
+async def test_a_few_broken_bytes_do_not_change_the_encoding(
+    *, service: DatasetService, ctx: Context, tmp_path: Path, root: Path
+) -> None:
+    (tmp_path / "t.csv").write_bytes(("text,label\n" + "好的，谢谢,1\n" * 500).encode() + b"x\xff\xfey,0\n")
+    added = await service.add("t.csv", None, ctx)
+    made = [row["text"] for row in rows(root, "t")]
+    assert made == ["好的，谢谢"] * 500 + ["x\ufffd\ufffdy"]
+    assert any("2 broken places" in said for said in added.guessed)
+
+
+@pytest.mark.parametrize(("text", "wanted"), [
+    ("text\nhello, world\nfine\n", [{"text": "hello, world"}, {"text": "fine"}]),
+    ('review\n"a, ""b"""\nc\n', [{"review": 'a, "b"'}, {"review": "c"}]),
+    ("a,a,label\n1,2,x\n3,4,y\n", [{"a": 1, "a_2": 2, "label": "x"}, {"a": 3, "a_2": 4, "label": "y"}]),
+    ("text,label\rone two,1\rthree,0\r", [{"text": "one two", "label": 1}, {"text": "three", "label": 0}]),
+    ("text,label\n" + "y" * 3_000_000 + ",1\n", [{"text": "y" * 3_000_000, "label": 1}]),
+])
+async def test_odd_tables_are_read_as_they_were_meant(
+    *, text: str, wanted: list[dict[str, object]], service: DatasetService, ctx: Context, tmp_path: Path, root: Path
+) -> None:
+    (tmp_path / "odd.csv").write_bytes(text.encode())
+    await service.add("odd.csv", None, ctx)
+    assert rows(root, "odd") == wanted
+
+
+async def test_half_a_character_in_json_is_no_end(
+    *, service: DatasetService, ctx: Context, tmp_path: Path, root: Path
+) -> None:
+    (tmp_path / "t.jsonl").write_text('{"text": "\\ud800 lone"}\n{"text": "ok"}\n', "utf-8")
+    await service.add("t.jsonl", None, ctx)
+    assert [row["text"] for row in rows(root, "t")] == ["? lone", "ok"]
 
 
 async def test_a_quote_that_is_never_closed_is_pointed_at(

@@ -153,6 +153,14 @@ async def test_where_nothing_would_be_left_nothing_is_made(
     assert service.names() == ["raw"]
 
 
+async def test_one_other_character_in_a_chinese_sentence_makes_a_near_copy(
+    *, service: DatasetService, ctx: Context, tmp_path: Path, root: Path
+) -> None:
+    text = "这家酒店的位置很好服务员态度也不错早餐的种类很多房间里的设施都比较新下次来还会住这里"
+    await service.add(put(tmp_path, "raw.jsonl", [{"text": text}, {"text": text.replace("早", "晚")}]), None, ctx)
+    assert (await service.clean("raw", ("dedupe",), None, ctx)).rows == 1
+
+
 @pytest.mark.parametrize(("before", "after"), [
     ("  a \t b  \n\n\n\n c ", "a b\n\n c"), ("e\u0301", "é"), ("Ａ１，。！（）", "A1，。！（）"),
     ("zero\u200bwidth\ufeff", "zerowidth"),
