@@ -14,13 +14,13 @@ from typing import Any
 
 import agentos
 from agentos.config import Settings
+from agentos.datasets.service import DatasetService
 from agentos.dispatch.context import Services
 from agentos.dispatch.dispatcher import Dispatcher, as_json
 from agentos.dispatch.looking import Looks, Read
 from agentos.engines.make import maker, served
-from agentos.errors import AgentosError, Failed, Retry, UserError
-from agentos.jobs.executor import Executor
-from agentos.jobs.local import LocalExecutor
+from agentos.errors import AgentosError, Failed, Retry
+from agentos.jobs.make import executor
 from agentos.jobs.ours import OURS
 from agentos.jobs.ray import RayExecutor
 from agentos.jobs.scheduling import Node
@@ -45,8 +45,9 @@ from agentos.resources.machine import Machine
 from agentos.resources.watch import Watch
 from agentos.secrets import Masker, Secrets
 from agentos.store import Store
+from agentos.training.records import Records
+from agentos.training.service import TrainingService
 from agentos.types import Approval, Call, Caller, Engine, Event, Json, ModelSpec, Plan, Progress
-from agentos.types.units import size
 
 log = logging.getLogger(__name__)
 HOUR = 3600.0
@@ -121,34 +122,63 @@ class System:
         self.models.start()
         machine = Machine()
         self.jobs = JobService(
-            self.store, self._executor(machine), OURS, settings.jobs, vault=self.secrets, masker=Masker
+            self.store, executor(settings, machine.room()), OURS, settings.jobs, vault=self.secrets, masker=Masker
         )
-        services = Services(machine, self.models, self.jobs, self.monitor, self.audit, self.trash, self._kernel)
+        self.datasets = DatasetService(settings.home / "datasets", self.trash)
+        self.training = TrainingService(
+            settings.home / "runs", Records(self.store), jobs=self.jobs, data=self.datasets, models=self.models.bases,
+            room=lambda: (settings.job_cpus or machine.room()[0], len(machine.room()[2])),
+        )
+        services = Services(
+            resources=machine, models=self.models, jobs=self.jobs, datasets=self.datasets, training=self.training,
+            policy=self.monitor, audit=self.audit, trash=self.trash, kernel=self._kernel,
+        )
         dispatcher = Dispatcher(
             self.registry, self.monitor, self.approvals, self.audit, services,
-            names={"model": self.models.canonical, "job": self.jobs.canonical}, made=owners.made,
+            names={
+                "model": self.models.canonical, "job": self.jobs.canonical, "dataset": self.datasets.canonical,
+            }, made=owners.made,
             counts=self.metrics,
         )
         self._looks = Looks(dispatcher, self.monitor, self.approvals, self.audit, services)
         self.planner = Planner(
-            self.registry, collect(self.registry), self._kernel_engine, self._known, self._planned
+            self.registry, collect(self.registry), self.kernel_engine, self._known, self._planned
         )
         self._checkpoints = await checkpoints(settings.database)
         graph = build(self.planner, dispatcher, self.registry, saver_on(self._checkpoints))
         self.runs = Runs(self.store, graph, self.registry, dispatcher)
         await self.jobs.open()
+        await self.training.open()
         await self._load_kernel()
         await self.runs.recover(self.approvals.answered)  # before the door opens: an answer would be taken in twice
         self.ready, self.boot = True, "ready"
         self._spawn(self._purge())
         self._spawn(self.planner.warm())
 
+    async def plan_only(self, told: Progress) -> Planner:
+        """Boots the kernel model and a planner, and nothing else: nothing can be run.
+
+        Raises:
+            AgentosError: the model cannot be fetched or loaded.
+        """
+        settings, self.boot_told = self.settings, told
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.store = Store(settings.database)
+        self.people, self.secrets = People(self.store), Secrets(self.store)
+        self._makers = maker(settings)
+        self.models = ModelService(
+            settings, self.store, self._makers, TrashCan(self.store, settings), keys=self._provider_keys
+        )
+        self.planner = Planner(self.registry, collect(self.registry), self.kernel_engine)
+        await self._load_kernel()
+        return self.planner
+
     async def stop(self) -> None:
         """Ends runs (they go on at the next start) and engines, and closes what is open."""
         self.ready = False
         for task in list(self._background):
             task.cancel()
-        for part in ("runs", "jobs", "models"):
+        for part in ("runs", "training", "jobs", "models"):
             if hasattr(self, part):
                 await getattr(self, part).close()
         if self._engine is not None:
@@ -231,21 +261,6 @@ class System:
         """Whose a thing is; a job's own record says whose it is from the moment it is on disk."""
         return self.jobs.owner(name) if kind == "Job" else self._owners.of(kind, name)
 
-    def _executor(self, machine: Machine) -> Executor:
-        """What runs jobs: a cluster, or this machine with the room that the settings leave it.
-
-        Raises:
-            UserError: a setting is no size, or no address.
-        """
-        if self.settings.cluster:
-            return RayExecutor(self.settings.jobs, self.settings.cluster)
-        cpus, memory, gpus = machine.room()
-        try:
-            memory = size(self.settings.job_memory) if self.settings.job_memory else memory
-        except ValueError as error:
-            raise UserError(f"the setting 'job_memory': {error}") from None
-        return LocalExecutor(self.settings.jobs, cpus=self.settings.job_cpus or cpus, memory=memory, gpus=gpus)
-
     def _provider_keys(self) -> dict[str, str]:
         """What the owner's secrets hold of keys for remote models; the environment's are there besides."""
         owner = self.people.owner().user
@@ -262,11 +277,15 @@ class System:
         return ClusterStart(RayExecutor(folder, self.settings.cluster), folder, self.settings.cluster, spare)
 
     def _known(self) -> list[str]:
-        """Names of things that exist: models and users."""
-        return [*self.models.names(), *(user.name for user in self.people.users())]
+        """Names of things that exist: models, data sets and users."""
+        return [*self.models.names(), *self.datasets.names(), *(user.name for user in self.people.users())]
 
-    async def _kernel_engine(self) -> Engine:
-        """The kernel's engine, loaded again where its process has died."""
+    async def kernel_engine(self) -> Engine:
+        """The kernel's engine, loaded again where its process has died.
+
+        Raises:
+            Retry: it is still loading.
+        """
         engine = self._engine
         if engine is not None and getattr(engine, "alive", True):
             return engine
@@ -322,27 +341,3 @@ class System:
                 await work
             except AgentosError:
                 log.exception("a background task failed")
-
-
-@contextlib.asynccontextmanager
-async def planning(settings: Settings, progress: Progress) -> AsyncIterator[tuple[Planner, Engine, Registry]]:
-    """A planner with a kernel model of its own, for suites and measurements; no system need run.
-
-    Raises:
-        AgentosError: the model cannot be fetched or loaded.
-    """
-    system = System(settings)
-    system.boot_told = progress
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    system.store = Store(settings.database)
-    system.trash = TrashCan(system.store, settings)
-    system.people, system.secrets = People(system.store), Secrets(system.store)
-    system._makers = maker(settings)
-    system.models = ModelService(settings, system.store, system._makers, system.trash, keys=system._provider_keys)
-    system.planner = Planner(system.registry, collect(system.registry), system._kernel_engine)
-    try:
-        await system._load_kernel()
-        engine = await system._kernel_engine()
-        yield system.planner, engine, system.registry
-    finally:
-        await system.stop()

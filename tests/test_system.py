@@ -16,9 +16,10 @@ import pytest_asyncio
 from agentos.config import Settings
 from agentos.errors import DeniedError, Failed, UserError
 from agentos.interfaces.place import only_system
+from agentos.interfaces.planning import planning
 from agentos.registry import Registry, installed
 from agentos.syscall import describe, syscall
-from agentos.system import System, planning
+from agentos.system import System
 from agentos.types import Caller, Event, Name
 
 SCRIPT = r"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agentos.types import Audit, Caller, Event, Jobs, KernelView, Models, Policy, Resources, Trash
+from agentos.types import Audit, Caller, Datasets, Event, Jobs, KernelView, Models, Policy, Resources, Training, Trash
 
 Emit = Callable[[Event], Awaitable[None]]
 
@@ -17,6 +17,8 @@ class Services:
     resources: Resources
     models: Models
     jobs: Jobs
+    datasets: Datasets
+    training: Training
     policy: Policy
     audit: Audit
     trash: Trash
@@ -33,6 +35,8 @@ class CallContext:
         self.resources = services.resources
         self.models = services.models
         self.jobs = services.jobs
+        self.datasets = services.datasets
+        self.training = services.training
         self.policy = services.policy
         self.audit = services.audit
         self.trash = services.trash

@@ -22,10 +22,10 @@ from typing import Any
 
 from agentos.config import Settings, load
 from agentos.errors import AgentosError
+from agentos.interfaces.planning import planning
 from agentos.kernel.evaluation import load_suite
 from agentos.policy.monitor import Monitor
 from agentos.registry import Registry, installed
-from agentos.system import planning
 from agentos.types import Call, Caller
 
 OWN = ("jobs", "load", "residency", "eviction", "vllm")

@@ -16,11 +16,11 @@ import yaml
 
 from agentos.config import Settings, load
 from agentos.errors import UserError
+from agentos.interfaces.planning import planning
 from agentos.kernel.evaluation import Planned, evaluate, load_suite
 from agentos.kernel.report import Report, Row
 from agentos.policy import permissions
 from agentos.registry import installed
-from agentos.system import planning
 
 
 def main(args: Namespace) -> int:

@@ -13,6 +13,8 @@ from agentos.types import Json
 MANIFEST = "run.json"
 EVENTS = "events.jsonl"
 RESULT = "result.json"
+HELD = "held_out.parquet"
+"""What the model said of each row that was held out."""
 MODEL = "model"
 """The folder in a run's that holds the model it made, once it is whole."""
 

@@ -1,0 +1,55 @@
+"""What the service of training asks of parts beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from agentos.types import (
+    Base,
+    Caller,
+    Context,
+    DataFile,
+    JobCard,
+    JobRequest,
+    JobSubmitted,
+    Json,
+    Progress,
+)
+
+
+class Queue(Protocol):
+    """What runs jobs."""
+
+    async def submit(self, request: JobRequest, caller: Caller, call: str) -> JobSubmitted:
+        """Puts a job on disk; the same call never makes two."""
+        ...
+
+    async def card(self, job: str) -> JobCard:
+        """All that is known of a job."""
+        ...
+
+
+class Datasets(Protocol):
+    """What runs learn from."""
+
+    async def file(self, dataset: str, ctx: Context) -> DataFile:
+        """What a run reads of a data set; a file that is none yet is added first."""
+        ...
+
+
+class ModelStore(Protocol):
+    """What runs begin with, and where what they make goes."""
+
+    async def base(self, model: str, progress: Progress) -> Base:
+        """A model's files, fetched first where only the catalog has it."""
+        ...
+
+    def free(self, wanted: str | None, otherwise: str) -> str:
+        """A name for a model that is to be made."""
+        ...
+
+    async def keep(self, name: str, folder: Path, facts: Mapping[str, Json]) -> None:
+        """Puts a trained model into the store; done already, it does nothing."""
+        ...
