@@ -139,16 +139,15 @@ class Answers(_Tokens):
 
     def sums(self, rows: Sequence[Row], epoch: int) -> tuple[Tensor, list[int]]:
         """Negative log-likelihoods of the answers' tokens."""
-        states = self._reader.hidden(rows)
         at, starts = [], 0
         for row in rows:
             at.append(np.arange(row.start - 1, len(row.ids) - 1) + starts)
             starts += len(row.ids)
         wanted = np.concatenate([row.ids[row.start :] for row in rows])
-        chosen = states.index_select(0, torch.from_numpy(np.concatenate(at)).to(states.device))
+        chosen = self._reader.some(rows, np.concatenate(at))
         with self._reader.computing():
             logits = self._head(chosen)
-        losses = F.cross_entropy(logits.float(), torch.from_numpy(wanted).to(states.device), reduction="none")
+        losses = F.cross_entropy(logits.float(), torch.from_numpy(wanted).to(chosen.device), reduction="none")
         return losses, [len(row.ids) - row.start for row in rows]
 
 
@@ -197,14 +196,13 @@ class Masked(_Tokens):
     def sums(self, rows: Sequence[Row], epoch: int) -> tuple[Tensor, list[int]]:
         """Negative log-likelihoods of the masked tokens."""
         hidden = [self.hide(row, epoch) for row in rows]
-        states = self._reader.hidden([row for row, _at in hidden])
         places, starts = [], 0
         for row, at in hidden:
             places.append(at + starts)
             starts += len(row.ids)
         wanted = np.concatenate([row.ids[at] for row, (_hidden, at) in zip(rows, hidden, strict=True)])
-        chosen = states.index_select(0, torch.from_numpy(np.concatenate(places)).to(states.device))
+        chosen = self._reader.some([row for row, _at in hidden], np.concatenate(places))
         with self._reader.computing():
             logits = self._head(chosen)
-        losses = F.cross_entropy(logits.float(), torch.from_numpy(wanted).to(states.device), reduction="none")
+        losses = F.cross_entropy(logits.float(), torch.from_numpy(wanted).to(chosen.device), reduction="none")
         return losses, [len(at) for _row, at in hidden]

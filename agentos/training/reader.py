@@ -34,6 +34,11 @@ class Reader:
         self._first = table.padding_idx + 1 if behind and isinstance(table, nn.Embedding) else 0  # type: ignore[operator]
         self._plain = str(model.config._attn_implementation)
         self._head = self._heads()
+        self._chosen: Tensor | None = None
+        ends = [m for n, m in self.backbone.named_modules() if f".{n}".endswith(".attention.output")]
+        self._narrows = bool(ends) and not getattr(model.config, "is_decoder", False)
+        if self._narrows:  # behind the last attention nobody reads the tokens that were not asked for
+            ends[-1].register_forward_pre_hook(self._narrow)
         self.packed = False
 
     def try_packed(self, rows: Sequence[Row]) -> bool:
@@ -80,6 +85,22 @@ class Reader:
         """While products are made in bf16, if they are."""
         return torch.autocast(self.device.type, torch.bfloat16) if self._half else nullcontext()
 
+    def _narrow(self, _module: Any, given: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        if self._chosen is None:
+            return None
+        return tuple(part.index_select(1, self._chosen) for part in given)
+
+    def some(self, rows: Sequence[Row], at: np.ndarray[Any, Any]) -> Tensor:
+        """[len(at), hidden] of some tokens of rows, counted over all of them."""
+        chosen = torch.from_numpy(at).to(self.device)
+        if not (self.packed and self._narrows):
+            return self.hidden(rows).index_select(0, chosen)
+        self._chosen = chosen
+        try:
+            return self._packed(rows)
+        finally:
+            self._chosen = None
+
     def hidden(self, rows: Sequence[Row]) -> Tensor:
         """[tokens, hidden] of rows, the longest first, one behind the other."""
         if self.packed:
@@ -96,11 +117,10 @@ class Reader:
             with self.computing():
                 logits: Tensor = self.model(**given).logits
             return logits.float()
-        states = self._packed(rows)
         ends = np.cumsum([len(row.ids) for row in rows])
         at = ends - 1 if self._head == "last" else ends - [len(row.ids) for row in rows]
         with self.computing():
-            scored: Tensor = self._score(states.index_select(0, torch.from_numpy(at).to(self.device)))
+            scored: Tensor = self._score(self.some(rows, at))
         return scored.float()
 
     def _packed(self, rows: Sequence[Row]) -> Tensor:
