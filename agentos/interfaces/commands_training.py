@@ -115,7 +115,8 @@ def shown(row: dict[str, Any], told: list[dict[str, Any]], ascii_only: bool = Fa
     if points:
         drawn = "" if ascii_only else f"  {sparkline([value for _, value in points], 40)}"
         lines.append(f"curve: {points[0][1]:.4g} to {points[-1][1]:.4g} in {points[-1][0]} updates{drawn}")
-    last: dict[str, Any] = next((event["metric"] for event in reversed(told) if isinstance(event.get("metric"), dict)), {})
+    measured: list[dict[str, Any]] = [event["metric"] for event in told if isinstance(event.get("metric"), dict)]
+    last = measured[-1] if measured else {}
     lines += [f"held out, {clean(str(name), lines=False)}: {value:.4g}" for name, value in last.items()]
     for event in reversed(told):
         if event.get("kind") == "step":
