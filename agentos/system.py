@@ -153,7 +153,7 @@ class System:
         await self.runs.recover(self.approvals.answered)  # before the door opens: an answer would be taken in twice
         self.ready, self.boot = True, "ready"
         self._spawn(self._purge())
-        self._spawn(self.planner.warm())
+        self._spawn(self.planner.warm(lambda: bool(self.jobs.counts().get("running"))))
 
     async def plan_only(self, told: Progress) -> Planner:
         """Boots the kernel model and a planner, and nothing else: nothing can be run.

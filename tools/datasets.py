@@ -145,7 +145,6 @@ async def clean(
     examples={
         "split tickets": {"dataset": "tickets"},
         "split poems into 90% train and 10% test": {"dataset": "poems", "train": 0.9},
-        "hold out a fifth of orders-may for testing": {"dataset": "orders-may", "train": 0.8},
         "divide faq into training and test data": {"dataset": "faq"},
         "make a 70/30 split of wiki-small": {"dataset": "wiki-small", "train": 0.7},
         "split movie-plots in half": {"dataset": "movie-plots", "train": 0.5},

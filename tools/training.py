@@ -11,8 +11,6 @@ from agentos.types import (
     PretrainRequest,
     RunList,
     Scale,
-    Searched,
-    SearchRequest,
     Task,
     Trained,
 )
@@ -89,7 +87,7 @@ async def pretrain(
         },
         "用 reviews 微调 bert-base-chinese": {"model": "bert-base-chinese", "dataset": "reviews"},
         "拿 comments.csv 微调 macbert，跑4轮": {"model": "macbert", "dataset": "comments.csv", "epochs": 4},
-        "用全量微调的方式在 tickets 上训练 roberta-zh": {
+        "用 full 方式在 tickets 上微调 roberta-zh": {
             "model": "roberta-zh", "dataset": "tickets", "method": "full",
         },
         "chatglm-6b 用 qa-pairs 做 lora 微调，学习率 1e-4，输出叫 glm-qa": {
@@ -115,7 +113,7 @@ async def finetune(
     length: int = 0,
     seed: int = 0,
     balanced: bool = False,
-    patience: int = 2,
+    patience: int = 4,
     processes: int = 1,
     background: bool = False,
 ) -> Trained:
@@ -169,40 +167,6 @@ async def evaluate(ctx: Context, model: Name, dataset: Name) -> Evaluated:
         dataset: A data set, or a file; of one that it was trained on, only the rows that were held out are asked.
     """
     return await ctx.training.evaluate(model, dataset, ctx)
-
-
-@syscall(
-    effect="execute",
-    examples={
-        "search for the best way to fine-tune bert-mini on reviews": {"model": "bert-mini", "dataset": "reviews"},
-        "automl: roberta-small on tickets, 40 trials": {"model": "roberta-small", "dataset": "tickets", "trials": 40},
-        "find good hyperparameters for gemma-2b with chats": {"model": "gemma-2b", "dataset": "chats"},
-        "tune distilbert on spam.csv, try 10 settings and name the winner spam-best": {
-            "model": "distilbert", "dataset": "spam.csv", "trials": 10, "output": "spam-best",
-        },
-        "给 macbert 在 comments 上搜索最佳超参数": {"model": "macbert", "dataset": "comments"},
-        "用 intents 自动调参 bert-base-chinese，试30次": {
-            "model": "bert-base-chinese", "dataset": "intents", "trials": 30,
-        },
-        "帮我找 roberta-zh 在 news 上最好的微调设置": {"model": "roberta-zh", "dataset": "news"},
-    },
-)
-async def search(
-    ctx: Context, model: Name, dataset: Name, trials: int = 20, output: Name | None = None, epochs: int = 3,
-    seed: int = 0, background: bool = False,
-) -> Searched:
-    """Tries many ways to fine-tune a model, side by side as there is room, and makes the best one a model.
-
-    Args:
-        model: Which model it begins with.
-        dataset: What it learns from: a data set, or a file.
-        trials: How many ways are tried.
-        output: The name of the best model.
-        epochs: How often each one reads everything, at most.
-        seed: The same seed tries the same ways.
-        background: Whether to return once it has begun.
-    """
-    return await ctx.training.search(SearchRequest(model, dataset, trials, output, epochs, seed, background), ctx)
 
 
 @syscall(

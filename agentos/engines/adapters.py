@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from agentos.engines import prefixed
 from agentos.engines.footprint import exhausted
 from agentos.errors import Failed
 
@@ -23,12 +24,16 @@ _PREFIX = "base_model.model."
 def apply(model: Any, folder: Path, tick: Callable[[], None] = lambda: None) -> Any:
     """The model with an adapter in its weights, in the type they had; the given one is used up, also on failure.
 
+    A prefix and bottleneck adapters, which no weights of a base can take in, are laid beside them.
+
     Rank, scale, rsLoRA, DoRA and layers that were trained whole are as the adapter's own file says. Each layer's
     sum is made in fp32 and rounded once; `tick` is called after it.
 
     Raises:
-        Failed: the folder holds no LoRA adapter in safetensors, or one that was made for another model.
+        Failed: the folder holds no adapter that is taken, or one that was made for another model.
     """
+    if (folder / prefixed.CONFIG).is_file():
+        return prefixed.load(folder, model).requires_grad_(False)
     said = _config(folder)
     import peft  # a second that only who has an adapter pays
 
@@ -72,6 +77,11 @@ def head(folder: Path) -> tuple[str, ...] | None:
     Raises:
         Failed: the folder holds no adapter in safetensors.
     """
+    if (folder / prefixed.CONFIG).is_file():
+        if not any(name.endswith(_HEADS) for name in _shapes(folder, prefixed.WEIGHTS)):
+            return None
+        names = _json(folder / "config.json").get("id2label") or {}
+        return tuple(str(names[str(at)]) for at in range(len(names)))
     if _config(folder).get("task_type") != "SEQ_CLS":
         return None
     shapes = _shapes(folder)
@@ -119,9 +129,9 @@ def _untie(model: Any, folder: Path) -> None:
         model.config.tie_word_embeddings = False
 
 
-def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+def _shapes(folder: Path, file: str = WEIGHTS) -> dict[str, tuple[int, ...]]:
     try:
-        with safe_open(str(folder / WEIGHTS), "pt") as held:
+        with safe_open(str(folder / file), "pt") as held:
             return {name: tuple(held.get_slice(name).get_shape()) for name in held.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         if exhausted(error):

@@ -30,7 +30,11 @@ from agentos.types import Bytes
 
 WARM = frozenset({"transformers"})
 """Engines whose libraries take seconds to import."""
-OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
+    # threads of two engines that spin while they wait make each other eight times slower than these, on two cores
+    "GOMP_SPINCOUNT": "1000",
+}
 """What every engine's environment says."""
 UNSEEN = 256
 """Exit code of a process whose end nobody was left to see."""

@@ -10,7 +10,7 @@ from agentos.config import Settings
 from agentos.metrics import Metrics
 from agentos.registry import Registry
 from agentos.resources.watch import Watch
-from agentos.types import Caller, Event, Jobs, Json, Models, Plan, Role
+from agentos.types import Caller, Event, Jobs, Json, Models, Plan, Role, Training
 
 
 class Approvals(Protocol):
@@ -35,6 +35,14 @@ class ModelsHere(Models, Protocol):
     @property
     def evictions(self) -> int:
         """How many have left memory to make room for others."""
+        ...
+
+
+class RunsHere(Training, Protocol):
+    """The runs, and what they have told."""
+
+    def events(self, run: str) -> list[dict[str, Any]]:
+        """All that a run has told so far."""
         ...
 
 
@@ -135,6 +143,11 @@ class System(Protocol):
     @property
     def jobs(self) -> JobsHere:
         """The jobs, for completion and views."""
+        ...
+
+    @property
+    def training(self) -> RunsHere:
+        """The runs, for views."""
         ...
 
     @property

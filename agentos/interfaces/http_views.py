@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 from starlette.requests import Request
@@ -25,6 +26,7 @@ def routes(system: System) -> list[Route]:
         Route("/v1/ps", api.ps),
         Route("/v1/jobs", api.jobs),
         Route("/v1/top", api.top),
+        Route("/v1/training/{run}/events", api.events),
         Route("/metrics", api.metrics),
     ]
 
@@ -39,6 +41,17 @@ class Views:
     async def ps(self, request: Request) -> Response:
         """Models in memory or on their way there, and the budgets; as `models.list`."""
         return _now(await self._system.look("models.list", _LOADED, self._who(request)))
+
+    async def events(self, request: Request) -> Response:
+        """All that a training run has told so far; policy decides as on `training.runs`."""
+        run = request.path_params["run"]
+
+        async def read() -> Json:
+            return [*await asyncio.to_thread(self._system.training.events, run)]
+
+        return JSONResponse({
+            "run": run, "events": await self._system.look("training.runs", {}, self._who(request), read),
+        })
 
     async def jobs(self, request: Request) -> Response:
         """Jobs; as `jobs.list`."""

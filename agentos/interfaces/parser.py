@@ -88,6 +88,11 @@ def _models(add: Add) -> None:
 
 
 def _jobs(add: Add) -> None:
+    runs = add("runs", "commands_training:runs", "list training runs, show one, or plot their curves", json=True)
+    runs.add_argument("action", nargs="?", choices=("show", "plot"), help="one run in full, or curves of several")
+    runs.add_argument("run", nargs="*", help="the run's name; several are plotted together")
+    runs.add_argument("--png", default="", metavar="FILE", help="plot: write an image instead")
+    runs.add_argument("--metric", default="loss", metavar="NAME", help="plot: loss, rate, accuracy, … (loss)")
     jobs = add("jobs", "commands_jobs:jobs", "show jobs, live while one waits or runs; or replay a trace", json=True)
     jobs.add_argument("action", nargs="?", choices=("simulate",), help="replay a trace of jobs, without running any")
     jobs.add_argument("trace", nargs="?", help="a CSV file: submission time, duration in seconds, GPUs")

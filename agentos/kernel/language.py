@@ -68,7 +68,7 @@ def _value(value: Json, number: Mapping[str, str]) -> str:
 
 
 _TOKEN = re.compile(
-    r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<number>-?\d+(?:\.\d+)?)(?![\w.])|(?P<ref>s\d+\.\w+)'
+    r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<number>-?\d+(?:\.\d+)?(?:e-?\d+)?)(?![\w.])|(?P<ref>s\d+\.\w+)'
     r"|(?P<word>[A-Za-z_][\w.]*)|(?P<mark>[()\[\],=?]))"
 )
 
@@ -162,7 +162,7 @@ def _read_value(reader: _Reader) -> Json:
             value = text[1:-1]
         return str(value).strip()
     if kind == "number":
-        return float(text) if "." in text else int(text)
+        return float(text) if "." in text or "e" in text else int(text)
     if kind == "ref":
         return {"$ref": text}
     words: dict[str, Json] = {"True": True, "False": False, "true": True, "false": False}

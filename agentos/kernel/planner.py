@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
 import time
@@ -35,6 +36,10 @@ _SMALL_TALK = (
     "You are agentos, a system that runs models on this machine. Answer small talk in one short friendly sentence, "
     "in the user's language. Never say that you did anything."
 )
+_SLICE = 2
+"""Blocks that are computed between two looks."""
+_BUSY = 2.0
+"""Seconds between two looks whether the processors are free."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +87,18 @@ class Planner:
         self._engine = engine
         self._numbers = itertools.count(1)
 
-    async def warm(self) -> None:
-        """Has the engine compute the states of every prompt's blocks while nothing is asked."""
+    async def warm(self, busy: Callable[[], bool] = lambda: False) -> None:
+        """Has the engine compute the states of every prompt's blocks while nothing is asked, nor anything else done.
+
+        Args:
+            busy: Whether the processors are wanted elsewhere: two that compute on all cores make each other many times
+                slower, so that what could wait would take more from the other than it needs.
+        """
         for prefix, blocks in self._pages.known(self._retrieval.around):
-            await self._ahead(prefix, blocks)
+            for start in range(0, len(blocks), _SLICE):
+                while busy():  # noqa: ASYNC110
+                    await asyncio.sleep(_BUSY)
+                await self._ahead(prefix, blocks[start : start + _SLICE])
 
     async def prepare(self, sentence: str) -> None:
         """Has the engine compute the states that a sentence's prompt will be made of."""

@@ -15,6 +15,8 @@ from agentos.kernel.language import MOST_STEPS, Spans, chunks
 from agentos.registry import Registry
 
 _QUOTED = re.compile(r"""["'“‘「『`]([^"'”’」』`]{1,200})["'”’」』`]""")
+_PATH = re.compile(r"""(?:~|\.{1,2})?/[^\s"'“”‘’「」『』`，。；：、！？,;()（）]+""")
+"""A path is one name whatever letters it has: a Chinese file name within it is no word of the sentence's."""
 _STEPS = re.compile(
     r"\b(?:then|after|afterwards|and|also|plus|once|when|while|before|meanwhile)\b|[,;&]|[.!?](?=\s)|[，；。！？、]|"
     r"然后|接着|之后|以后|同时|顺便|顺带|并且|并|再|和|另外|还有|完了|完成|(?<!最)后(?![台面缀端来])",
@@ -63,6 +65,7 @@ class SpanFinder:
         """The spans of a sentence; `known` are names of things that exist."""
         pieces = chunks(sentence)
         names: dict[str, None] = dict.fromkeys(match.strip() for match in _QUOTED.findall(sentence))
+        names |= dict.fromkeys(_PATH.findall(sentence))
         lowered = sentence.lower()
         words = {piece.lower() for piece in pieces}
         names |= dict.fromkeys(_as_written(sentence, name) for name in known if name.lower() in lowered)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-import platform
 import os
+import platform
 import re
 import shlex
 import shutil

@@ -28,8 +28,6 @@ from agentos.types import (
     PretrainRequest,
     Progress,
     RunList,
-    Searched,
-    SearchRequest,
     Trained,
 )
 from agentos.types.units import show_bytes, show_seconds
@@ -132,10 +130,6 @@ class TrainingService:
         ended = await self._followed(made, ctx.progress)
         earlier = [item for item in self._records.all(None, 500)[0] if item.number < ended.number]
         return await asyncio.to_thread(views.evaluated, ended, self.root, earlier)
-
-    async def search(self, request: SearchRequest, ctx: Context) -> Searched:
-        """The best of many ways to fine-tune a model."""
-        raise UserError("searching for the best settings is not done yet; nothing was begun. Use training.finetune")
 
     def runs(self, model: str | None) -> RunList:
         """Runs, of one model or all, newest first."""

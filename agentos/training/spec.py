@@ -18,7 +18,7 @@ HELD = "held_out.parquet"
 MODEL = "model"
 """The folder in a run's that holds the model it made, once it is whole."""
 
-Kind = Literal["pretrain", "finetune", "evaluate", "search"]
+Kind = Literal["pretrain", "finetune", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class RunSpec:
     warmup: float = 0.06
     """Share of the updates in which the rate rises."""
     decay: float = 0.01
-    patience: int = 2
+    patience: int = 4
     """Evaluations without a better one after which it stops; 0: never."""
     evaluations: int = 2
     """Per epoch."""
@@ -79,7 +79,7 @@ class RunSpec:
     versions: dict[str, str] = field(default_factory=dict)
     """Of agentos, Python, torch, transformers, peft."""
     limit: dict[str, Json] = field(default_factory=dict)
-    """What only tests and searches set: `stop_after` (updates), `rung` (epochs until a search looks)."""
+    """What only tests and measurements set: `stop_after` (updates), `rows` (of an evaluation)."""
 
     def save(self, folder: Path) -> None:
         """Writes it into a run's folder."""

@@ -32,7 +32,7 @@ def method(spec: RunSpec) -> str:
 
 def made(record: Record, model: str) -> bool:
     """Whether a run made a model."""
-    return record.kind in ("finetune", "pretrain", "search") and record.model == model and record.state == "succeeded"
+    return record.kind in ("finetune", "pretrain") and record.model == model and record.state == "succeeded"
 
 
 def ended_well(record: Record) -> Record:

@@ -103,8 +103,6 @@ from agentos.types.training import (
     RunRow,
     RunState,
     Scale,
-    Searched,
-    SearchRequest,
     Task,
     Trained,
     Versus,
@@ -136,7 +134,7 @@ __all__ = [
     "Models", "Name", "NeedsPerson", "Network", "Objective", "PULSE_SECONDS", "Percent", "Plan", "Policy",
     "Predicted", "Prediction", "Predictions", "PretrainRequest", "Priority", "Private", "Process", "Progress",
     "Prompt", "Pulled", "Pulse", "Quantized", "Quota", "ResourceReport", "Resources", "Role", "RunList", "RunRow",
-    "RunState", "Scale", "Scope", "SearchRequest", "Searched", "Seconds", "Size", "Splitted", "Step", "StepReport",
+    "RunState", "Scale", "Scope", "Seconds", "Size", "Splitted", "Step", "StepReport",
     "SyscallName", "Task", "Text", "Timestamp", "Token", "Topic", "Trained", "Training", "Trash", "Undone",
     "Unloaded", "Versus", "When",
 ]

@@ -33,8 +33,6 @@ from agentos.types.training import (
     FinetuneRequest,
     PretrainRequest,
     RunList,
-    Searched,
-    SearchRequest,
     Trained,
 )
 
@@ -168,10 +166,6 @@ class Training(Protocol):
 
     async def evaluate(self, model: str, dataset: str, ctx: Context) -> Evaluated:
         """How good a model is on a data set."""
-        ...
-
-    async def search(self, request: SearchRequest, ctx: Context) -> Searched:
-        """The best of many ways to fine-tune a model."""
         ...
 
     def runs(self, model: str | None) -> RunList:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from agentos.types.calls import Json
 from agentos.types.units import Bytes, Count, Seconds, Timestamp
 
 Objective = Literal["masked-lm", "causal-lm", "denoising"]
@@ -65,21 +64,8 @@ class FinetuneRequest:
     """Tokens of a row, at most."""
     seed: int = 0
     balanced: bool = False
-    patience: int = 2
+    patience: int = 4
     processes: int = 1
-    background: bool = False
-
-
-@dataclass(frozen=True)
-class SearchRequest:
-    """The best of many ways to fine-tune, as a person asks for it."""
-
-    model: str
-    dataset: str
-    trials: int = 20
-    output: str | None = None
-    epochs: int = 3
-    seed: int = 0
     background: bool = False
 
 
@@ -175,27 +161,12 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class Searched:
-    """The best model that a search found, trained again on all rows."""
-
-    model: str
-    run: str
-    job: str
-    state: RunState = "queued"
-    trials: Count = 0
-    pruned: Count = 0
-    best: dict[str, Json] = field(default_factory=dict)
-    metrics: Metrics | None = None
-    seconds: Seconds | None = None
-
-
-@dataclass(frozen=True)
 class RunRow:
     """One run in a listing."""
 
     run: str
     kind: str
-    """`pretrain`, `finetune`, `evaluate` or `search`."""
+    """`pretrain`, `finetune` or `evaluate`."""
     state: RunState
     model: str
     base: str
