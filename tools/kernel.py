@@ -44,7 +44,7 @@ async def status(ctx: Context) -> KernelStatus:
         "models.load 怎么用": {"topic": "models.load"},
         "show me the documentation for audit.search": {"topic": "audit.search"},
         "i'd like to know what there is for training": {"topic": "training"},
-        "教我怎么处理数据集": {"topic": "datasets"},
+        "教我怎么处理 datasets": {"topic": "datasets"},
         "list the commands": {},
         "I'm new here, where do I start?": {},
         "what sort of things can I ask you to do": {},

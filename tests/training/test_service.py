@@ -109,7 +109,8 @@ async def test_a_file_becomes_a_model_that_is_measured_loaded_and_asked(
         fresh = table(tmp_path / "fresh.csv", 60, seed=9)
         other = await done(system, "training.evaluate", model="base-reviews", dataset=str(fresh))
         assert other["metrics"]["rows"] == 60 and other["metrics"]["accuracy"]["value"] >= 0.9
-        await done(system, "training.finetune", model="base", dataset=str(file), epochs=1, learning_rate=1e-6, output="no")
+        await done(system, "training.finetune", model="base", dataset=str(file), epochs=1, learning_rate=1e-6,
+                   output="no")
         barely = await done(system, "training.evaluate", model="no", dataset="fresh")
         (versus,) = barely["compared"]
         assert "base-reviews" in versus["other"] and versus["verdict"].startswith("worse") and versus["p"] < 0.01
