@@ -258,8 +258,13 @@ class System:
         self.metrics.planned(seconds)
 
     def _owner_of(self, kind: str, name: str) -> str | None:
-        """Whose a thing is; a job's own record says whose it is from the moment it is on disk."""
-        return self.jobs.owner(name) if kind == "Job" else self._owners.of(kind, name)
+        """Whose a thing is; its own record says whose it is also where the call that made it was cut off."""
+        if kind == "Job":
+            return self.jobs.owner(name)
+        known = self._owners.of(kind, name)
+        if known is None and kind == "Model":
+            return self.training.maker(name)
+        return self.datasets.owner(name) if known is None and kind == "Dataset" else known
 
     def _provider_keys(self) -> dict[str, str]:
         """What the owner's secrets hold of keys for remote models; the environment's are there besides."""

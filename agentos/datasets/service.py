@@ -59,6 +59,11 @@ class DatasetService:
         stored = self._shelf.get(name)
         return stored.name if stored else name
 
+    def owner(self, name: str) -> str | None:
+        """Who added a data set; None where there is none of that name."""
+        stored = self._shelf.get(name)
+        return stored.user or None if stored else None
+
     async def add(self, path: str, name: str | None, ctx: Context) -> DatasetAdded:
         """Reads a file or folder and stores its rows; the very same content under the same name is stored once.
 

@@ -166,13 +166,9 @@ class TrainingService:
         """
         return Follower(self.folder(self._records.get(run).run)).news()
 
-    def owner(self, run: str) -> str:
-        """Who began a run.
-
-        Raises:
-            NotFound: there is no such run.
-        """
-        return self._records.get(run).user
+    def maker(self, model: str) -> str | None:
+        """Who began the run that made a model, or is making it; None where none did."""
+        return next((item.user for item in self._records.of_model(model) if views.makes(item, model)), None)
 
     def _common(self, processes: int) -> dict[str, Any]:
         cores, gpus = self._room()

@@ -30,9 +30,15 @@ def method(spec: RunSpec) -> str:
     return "" if spec.kind == "evaluate" else spec.method
 
 
+def makes(record: Record, model: str) -> bool:
+    """Whether a run made a model, or is about to."""
+    making = record.kind in ("finetune", "pretrain") and record.model == model
+    return making and record.state in ("queued", "running", "succeeded")
+
+
 def made(record: Record, model: str) -> bool:
     """Whether a run made a model."""
-    return record.kind in ("finetune", "pretrain") and record.model == model and record.state == "succeeded"
+    return makes(record, model) and record.state == "succeeded"
 
 
 def ended_well(record: Record) -> Record:

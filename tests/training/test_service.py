@@ -100,6 +100,8 @@ async def test_a_file_becomes_a_model_that_is_measured_loaded_and_asked(
         assert made["model"] == "base-reviews" and made["state"] == "succeeded"
         assert any("updates over" in line for line in told) and any("loss" in line for line in told)
         assert made["metrics"]["accuracy"]["value"] >= 0.9 and made["estimate"]["steps"] > 0
+        owner = system.people.owner().user
+        assert system.datasets.owner("reviews") == system.training.maker("base-reviews") == owner
         card = await done(system, "models.show", model="base-reviews")
         assert card["trained"]["run"] == made["run"] and card["trained"]["labels"] == ["bad", "good"]
         asked = await done(system, "models.predict", model="base-reviews", text=["the film was lovely", "a dull film"])
