@@ -21,7 +21,7 @@ from agentos.types import (
     examples={
         "pretrain a model on wiki-en": {"dataset": "wiki-en"},
         "train a language model from scratch on corpus.txt": {"dataset": "corpus.txt", "objective": "causal-lm"},
-        "make a tiny bert out of the tickets dataset, 3 epochs": {"dataset": "tickets", "epochs": 3, "size": "tiny"},
+        "make a tiny encoder out of the tickets dataset, 3 epochs": {"dataset": "tickets", "epochs": 3, "size": "tiny"},
         "pretrain from nothing on /data/news.jsonl with masked-lm and call it news-bert": {
             "dataset": "/data/news.jsonl", "objective": "masked-lm", "output": "news-bert",
         },
@@ -33,7 +33,7 @@ from agentos.types import (
             "dataset": "corpus.txt", "objective": "causal-lm", "epochs": 2,
         },
         "拿 novels 做去噪预训练，叫 novel-ae": {"dataset": "novels", "objective": "denoising", "output": "novel-ae"},
-        "从头训练一个小号的 BERT，数据是 forum-posts": {"dataset": "forum-posts", "size": "small"},
+        "从头训练一个 small 的编码器，数据是 forum-posts": {"dataset": "forum-posts", "size": "small"},
     },
 )
 async def pretrain(
@@ -67,7 +67,7 @@ async def pretrain(
         "finetune gemma-2b on chats.jsonl with lora for 5 epochs": {
             "model": "gemma-2b", "dataset": "chats.jsonl", "method": "lora", "epochs": 5,
         },
-        "train distilbert on /data/spam.csv to tell the labels apart": {
+        "train distilbert on /data/spam.csv for text-classification": {
             "model": "distilbert", "dataset": "/data/spam.csv", "task": "text-classification",
         },
         "full fine-tuning of roberta-small with tickets, learning rate 2e-5": {
@@ -82,6 +82,9 @@ async def pretrain(
         "adalora on llama-3-8b with support-dialogs, in the background": {
             "model": "llama-3-8b", "dataset": "support-dialogs", "method": "adalora", "background": True,
         },
+        "fine tune distilbert with complaints.tsv and let me know how well it does": {
+            "model": "distilbert", "dataset": "complaints.tsv",
+        },
         "teach tinyllama our style with posts.txt": {
             "model": "tinyllama", "dataset": "posts.txt",
         },
@@ -94,7 +97,7 @@ async def pretrain(
             "model": "chatglm-6b", "dataset": "qa-pairs", "method": "lora", "learning_rate": 1e-4, "output": "glm-qa",
         },
         "后台微调 yi-6b，数据集 dialogs": {"model": "yi-6b", "dataset": "dialogs", "background": True},
-        "让 ernie-mini 学会给 /data/投诉.csv 分类": {
+        "用 /data/投诉.csv 训练 ernie-mini 做 text-classification": {
             "model": "ernie-mini", "dataset": "/data/投诉.csv", "task": "text-classification",
         },
     },

@@ -107,6 +107,8 @@ class Entry:
     files: tuple[File, ...]
     sources: tuple[Source, ...]
     aliases: tuple[str, ...] = ()
+    stands_for: tuple[str, ...] = ()
+    """Words that mean it where no other model fits them: the family that it is the only one of here."""
 
     @property
     def size(self) -> int:
@@ -147,6 +149,7 @@ def _entry(raw: dict[str, Any]) -> Entry:
         return Entry(
             raw["name"], raw["description"], raw["licence"], raw["kind"], int(raw["parameters"]), int(raw["context"]),
             raw["format"], files, sources, tuple(raw.get("aliases", ())),
+            tuple(raw.get("stands_for", ())),
         )
     except KeyError as error:
         raise ValueError(f"catalog entry {raw.get('name')!r} lacks {error}") from error
@@ -196,6 +199,9 @@ def resolve(name: str, stored: Iterable[str] = (), entries: Mapping[str, Entry] 
             return fitting[0]
         if fitting:
             raise NotFound(f"{name!r} could be any of {', '.join(sorted(fitting))}. Say which.")
+    for entry in known.values():
+        if said in {_plain(word) for word in entry.stands_for}:
+            return entry.name
     raise unknown("model", name, names)
 
 

@@ -53,7 +53,7 @@ def test_a_name_is_understood_as_people_write_it(said: str, meant: str) -> None:
     assert resolve(said) == meant
 
 
-@pytest.mark.parametrize("said", ["Qwen/Qwen2.5-0.5B", "bert", "m", "", "qwen 7b", "/", "all-minilm-l6-v3"])
+@pytest.mark.parametrize("said", ["Qwen/Qwen2.5-0.5B", "gpt-neo", "m", "", "qwen 7b", "/", "all-minilm-l6-v3"])
 def test_a_name_that_nothing_bears_lists_what_there_is(said: str) -> None:
     with pytest.raises(NotFound, match="there is no model"):
         resolve(said)
@@ -79,3 +79,10 @@ def test_a_catalog_that_pins_nothing_or_names_one_twice_does_not_load(broken: st
     assert read(GOOD)[0].name == "one"
     with pytest.raises(ValueError):
         read(broken)
+
+
+def test_a_family_means_its_only_model_here_until_another_one_bears_its_name() -> None:
+    assert resolve("bert") == "all-minilm-l6"
+    assert resolve("BERT", ["bert-base-chinese"]) == "bert-base-chinese"
+    with pytest.raises(NotFound):
+        resolve("bert", ["bert-base", "bert-large"])
