@@ -184,12 +184,15 @@ def test_a_causal_model_becomes_a_classifier_by_its_adapters_head(tiny_models, t
     assert adapters.head(tmp_path) == ("LABEL_0", "LABEL_1", "LABEL_2")
     (tmp_path / "config.json").write_text(json.dumps({"id2label": {"0": "bad", "1": "fine", "2": "good"}}))
     spec = ModelSpec("tiny", base, "cpu", adapter=tmp_path)
-    made = encoders.load(spec, AutoConfig.from_pretrained(base), torch.device("cpu")).predict(texts)
+    encoder = encoders.load(spec, AutoConfig.from_pretrained(base), torch.device("cpu"))
+    made = encoder.predict(texts)
+    near = 1e-3 if encoder.dtype == "float32" else 0.03  # in 16 bits where this processor is measured to be faster so
     assert made.labels == ("bad", "fine", "good")
     with torch.no_grad():
         truth = torch.cat([reference(**tokenizer(text, return_tensors="pt")).logits for text in texts]).softmax(-1)
-    assert torch.allclose(torch.tensor(made.rows), truth, atol=1e-3)
-    assert truth.argmax(-1).tolist() == torch.tensor(made.rows).argmax(-1).tolist()
+    assert torch.allclose(torch.tensor(made.rows), truth, atol=near)
+    clear = truth.sort(-1).values.diff(dim=-1)[:, -1] > 2 * near
+    assert clear.any() and bool((truth.argmax(-1) == torch.tensor(made.rows).argmax(-1))[clear].all())
 
 
 @pytest.mark.parametrize("labels", [3, 2], ids=["the same classes", "other classes"])
