@@ -219,12 +219,26 @@ async def test_warming_covers_every_prompt_that_an_example_is_nearest_to(setting
         made = planner(table, engine)
         await made.warm()
         warmed = {(prompt.prefix, block) for prompt in prompts(engine.asked) for block in prompt.blocks}
-        assert len(engine.asked) == len(Pages(table, PREFIX).prefixes)
+        assert {prompt.prefix for prompt in prompts(engine.asked)} == set(Pages(table, PREFIX).prefixes)
+        assert sum(len(prompt.blocks) for prompt in prompts(engine.asked)) == len(warmed), "none is computed twice"
         engine.asked.clear()
         for sentence in ("load zeta-7b", "frobnicate widget w3", "帮我看看磁盘", "delete zeta"):
             await made.prepare(sentence)
         for prompt in prompts(engine.asked):
             assert (prompt.prefix, prompt.blocks[-1]) in warmed
+
+
+async def test_warming_waits_while_the_processors_are_wanted(settings: Settings) -> None:
+    async with scripted(settings) as engine:
+        made = planner(extended(2), engine)
+        looked: list[int] = []
+
+        def busy() -> bool:
+            looked.append(len(engine.asked))
+            return len(looked) == 1
+
+        await made.warm(busy)
+        assert looked[:2] == [0, 0] and len(engine.asked) == len(looked) - 1
 
 
 def prompts(asked: Iterable[Generation]) -> list[Prompt]:
