@@ -208,6 +208,8 @@ class Spans:
     """For parameters (syscall, name) whose values are said literally: those that are said."""
     most: int = MOST_STEPS
     """Most calls that so many clauses can come to."""
+    numbers: tuple[str, ...] = ()
+    """The whole numbers that are said, where no other one can be meant; empty: any."""
 
 
 def grammar(entries: Sequence[Syscall], spans: Spans) -> str:
@@ -258,14 +260,17 @@ def _shape(
     entry: Syscall, param: Param, entries: Sequence[Syscall], spans: Spans, later: bool
 ) -> str | None:
     """What may stand for a parameter; None where nothing in the sentence can."""
-    if param.kind in ("int", "float", "duration", "size") and not param.required and not spans.counted:
+    # one of a few numbers may be said within a word: `int8`
+    said = spans.counted or (bool(param.choices) and any(map(str.isdigit, "".join(spans.pieces))))
+    if param.kind in ("int", "float", "duration", "size") and not param.required and not said:
         return None
+    whole = param.choices or spans.numbers
     choices = param.choices if param.required else spans.chosen.get((entry.name, param.name), param.choices)
     if param.kind == "choice" and not choices:
         return None
     shapes = {
         "choice": f'"\\"" ({" | ".join(_quote(choice) for choice in choices)}) "\\""',
-        "int": f"({' | '.join(_quote(choice) for choice in choices)})" if choices else "/[0-9]{1,7}/",
+        "int": f"({' | '.join(map(_quote, whole))})" if whole else "/[0-9]{1,7}/",
         "float": r"/[0-9]{1,4}(\.[0-9]{1,6})?(e-[0-9]{1,2})?/",
         "bool": '("True" | "False")',
         "duration": r'"\"" (/([0-9]{1,4}[dhms]){1,3}/ | "forever") "\""',

@@ -28,8 +28,10 @@ LONGEST = 4
 LITERAL = 0.7
 """Share of a parameter's examples that must say its value as it is."""
 _HAN = re.compile(r"[\u3400-\u9fff]+")
-_COUNTED = re.compile(
-    r"\d|[一二两三四五六七八九十百半]|永|一直|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|"
+_FIGURE = re.compile(r"(?<![A-Za-z0-9_./\\-])\d+(?:[.,:]?\d+)*")
+"""A number in figures: digits within a name, as in `rev2` or `gpt-4`, are none."""
+_WORDED = re.compile(
+    r"[一二两三四五六七八九十百半]|永|一直|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|"
     r"twenty|thirty|forty|fifty|sixty|ninety|hundred|thousand|half|quarter|couple|dozen|an? (?:hour|minute|day|week)|"
     r"forever|always|never|indefinitely|twice|thrice)\b",
     re.I,
@@ -82,7 +84,7 @@ class SpanFinder:
         chosen = {place: tuple(c for c in choices if c.lower() in lowered) for place, choices in self._literal.items()}
         return Spans(
             tuple(pieces), tuple(name for name in names if name and name.lower() not in self._known), self._syscalls,
-            topics, counted(sentence), chosen, min(MOST_STEPS, len(_STEPS.findall(sentence)) + 1),
+            topics, counted(sentence), chosen, min(MOST_STEPS, len(_STEPS.findall(sentence)) + 1), whole(sentence),
         )
 
     def _unusual(self, run: str) -> list[str]:
@@ -111,7 +113,14 @@ def _said_literally(table: Registry) -> dict[tuple[str, str], tuple[str, ...]]:
 
 def counted(sentence: str) -> bool:
     """Whether the sentence says a number or a duration, in figures or words."""
-    return _COUNTED.search(sentence) is not None
+    return bool(_FIGURE.search(sentence) or _WORDED.search(sentence))
+
+
+def whole(sentence: str) -> tuple[str, ...]:
+    """The whole numbers that a sentence says in figures; none where it may say others, in words or with a unit."""
+    found = _FIGURE.findall(sentence)
+    said = _WORDED.search(sentence) or re.search(r"\d\s*[kKwW万千百]", sentence)
+    return () if said or not all(re.fullmatch(r"\d{1,7}", one) for one in found) else tuple(dict.fromkeys(found))
 
 
 def _as_written(sentence: str, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentos.kernel.examples import Example
-from agentos.kernel.spans import SpanFinder, counted, without_repeats
+from agentos.kernel.spans import SpanFinder, counted, whole, without_repeats
 from agentos.registry import Registry
 
 
@@ -63,3 +63,22 @@ def test_one_span_fills_one_argument() -> None:
     assert without_repeats({"model": "a", "source": "a", "top": 3}, ["model"]) == {"source"}
     assert without_repeats({"model": "a", "source": "b"}, ["model"]) == set()
     assert without_repeats({"model": "a", "dataset": "a"}, ["model", "dataset"]) == set()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "numbers", "is_counted"),
+    [
+        ("fine-tune bert on a.csv and call it rev2", (), False),
+        ("ask gpt-4 about /data/2024/x.csv", (), False),
+        ("show 12 rows of mail24", ("12",), True),
+        ("看最后100行", ("100",), True),
+        ("5 epochs with 2 gpus", ("5", "2"), True),
+        ("the last twenty lines", (), True),
+        ("0.8 of it for training, 3 epochs", (), True),
+        ("10k rows", (), True),
+    ],
+)
+def test_numbers_are_what_is_said_and_not_what_a_name_holds(
+    sentence: str, numbers: tuple[str, ...], is_counted: bool
+) -> None:
+    assert whole(sentence) == numbers and counted(sentence) == is_counted
