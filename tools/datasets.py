@@ -7,8 +7,8 @@ from agentos.types import (
     Context,
     DatasetAdded,
     DatasetCard,
+    DatasetDeleted,
     DatasetList,
-    Deleted,
     Name,
     Splitted,
 )
@@ -189,7 +189,7 @@ async def split(ctx: Context, dataset: Name, train: float = 0.8, seed: int = 0) 
         "请删除 dialects 数据": {"dataset": "dialects"},
     },
 )
-async def delete(ctx: Context, dataset: Name) -> Deleted:
+async def delete(ctx: Context, dataset: Name) -> DatasetDeleted:
     """Deletes a data set; it can be brought back for a day, and what was made of it stays.
 
     Args:

@@ -1,4 +1,4 @@
-"""What the service of data sets asks of parts beside it, and how its threads talk to a call."""
+"""How the threads that read and write rows talk to the call that wants them."""
 
 from __future__ import annotations
 
@@ -6,36 +6,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from agentos.types import Progress
 
 Redact = Callable[[str], tuple[str, Mapping[str, int]]]
 """A text without its private values, and how many there were of each kind."""
 T = TypeVar("T")
-
-
-class Kept(Protocol):
-    """What a trash says of something put into it."""
-
-    @property
-    def undo_id(self) -> str:
-        """What brings it back."""
-        ...
-
-    @property
-    def until(self) -> float:
-        """Until when."""
-        ...
-
-
-class TrashBin(Protocol):
-    """Where deleted data sets go."""
-
-    def put(self, kind: str, name: str, folder: Path, call: str, user: str) -> Kept:
-        """Moves a folder away, so that it can be brought back."""
-        ...
 
 
 class Stopped(Exception):

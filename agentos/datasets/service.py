@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agentos.datasets.beside import Redact, Teller, TrashBin, aside
+from agentos.datasets.beside import Redact, Teller, aside
 from agentos.datasets.shelf import Built, Shelf, Stored, freed
 from agentos.errors import NotFound, UserError
 from agentos.types import (
@@ -18,10 +18,11 @@ from agentos.types import (
     DataFile,
     DatasetAdded,
     DatasetCard,
+    DatasetDeleted,
     DatasetList,
-    Deleted,
     Json,
     Splitted,
+    TrashBin,
 )
 
 
@@ -216,7 +217,7 @@ class DatasetService:
             raise
         return made
 
-    async def delete(self, dataset: str, call: str, user: str) -> Deleted:
+    async def delete(self, dataset: str, call: str, user: str) -> DatasetDeleted:
         """Moves a data set to the trash; what was made of it stays.
 
         Raises:
@@ -225,7 +226,7 @@ class DatasetService:
         stored = self._shelf.need(dataset)
         gives = freed(stored.path)
         kept = self._trash.put("dataset", stored.name, stored.path, call, user)
-        return Deleted(stored.name, gives, kept.undo_id, kept.until)
+        return DatasetDeleted(stored.name, gives, kept.undo_id, kept.until)
 
     async def file(self, dataset: str, ctx: Context) -> DataFile:
         """What a run reads of a data set; a file or folder that is none yet is added first.

@@ -73,7 +73,7 @@ class Encoder:
         self._pool = pool
         self._tick = tick
         self._config = model.config.get_text_config()
-        self.context = min(context, _longest(model, tokenizer, pool))
+        self.context = min(context, longest(model, tokenizer, pool))
         """Most tokens it reads of a text; the rest is cut off, and counted in `Predicted.truncated`."""
         for module in model.modules():
             if isinstance(module, nn.ModuleList):
@@ -94,8 +94,11 @@ class Encoder:
         found = tuple(str(names.get(number, f"LABEL_{number}")) for number in range(self._model.config.num_labels))
         return ("value",) if found == ("LABEL_0",) else found
 
-    def predict(self, texts: Sequence[str]) -> Predicted:
+    def predict(self, texts: Sequence[str] | Sequence[tuple[str, ...]]) -> Predicted:
         """The probability of each label, the value that the model estimates, or a vector, for each text.
+
+        Args:
+            texts: What is read: a text each, or for a classifier of pairs two.
 
         Raises:
             UserError: there is nothing to read in a text.
@@ -113,12 +116,14 @@ class Encoder:
             sum(text.cut for text in read),
         )
 
-    def _read(self, texts: Sequence[str]) -> list[_Text]:
+    def _read(self, texts: Sequence[str] | Sequence[tuple[str, ...]]) -> list[_Text]:
         found: list[_Text] = []
         before, lower = (self._pool.prompt, self._pool.lower) if self._pool is not None else ("", False)
         for start in range(0, len(texts), _SLICE):
-            part = [before + (text.lower() if lower else text) for text in texts[start : start + _SLICE]]
-            made = self._tokenizer(part, truncation=True, max_length=self.context)
+            part = [(text,) if isinstance(text, str) else text for text in texts[start : start + _SLICE]]
+            first, *more = ([*column] for column in zip(*part, strict=True))
+            laid = [before + (text.lower() if lower else text) for text in first]
+            made = self._tokenizer(laid, *more, truncation=True, max_length=self.context)
             for at, encoding in enumerate(made.encodings, start):
                 if not encoding.ids:
                     raise UserError(f"text {at + 1} of {len(texts)} is empty; nothing was predicted")
@@ -184,7 +189,7 @@ def batches(texts: Sequence[_Text], most: int) -> Iterator[list[_Text]]:
         yield batch
 
 
-def _longest(model: Any, tokenizer: Any, pool: pooling.Pooling | None) -> int:
+def longest(model: Any, tokenizer: Any, pool: pooling.Pooling | None) -> int:
     """Tokens a model can read: by its table of positions, its tokenizer and what it was trained on."""
     limits = [int(tokenizer.model_max_length), int(getattr(model.config, "max_position_embeddings", 0) or 1 << 30)]
     table = next((m for name, m in model.named_modules() if name.endswith("embeddings.position_embeddings")), None)

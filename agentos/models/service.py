@@ -10,7 +10,7 @@ from agentos.config import Settings
 from agentos.errors import Failed, NotFound, Retry, UserError
 from agentos.models import adapted, answers, quantize, views
 from agentos.models.bases import Bases
-from agentos.models.beside import TrashBin, silent
+from agentos.models.beside import silent
 from agentos.models.budget import HOST, Budget, Need
 from agentos.models.catalog import catalog, resolve
 from agentos.models.choice import REMOTE
@@ -37,6 +37,7 @@ from agentos.types import (
     Pulled,
     Quantized,
     Text,
+    TrashBin,
     Unloaded,
 )
 from agentos.types.units import seconds, show_bytes

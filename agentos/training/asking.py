@@ -139,7 +139,7 @@ def labels(asked: Asked) -> Told:
     chances: dict[int, tuple[float, ...]] = {}
     progress, tokens, cut, started = Progress(asked.journal, len(rows)), 0, 0, time.monotonic()
     for part in _slices(raw, rows, _LETTERS[place.type]):
-        made = _predict(encoder, raw, part, spec, place)
+        made = _predict(encoder, raw, part, spec)
         chances.update(zip(part, made.rows, strict=True))
         tokens, cut = tokens + made.tokens, cut + made.truncated
         progress.add(len(part), made.tokens)
@@ -178,11 +178,9 @@ def _slices(raw: Raw, rows: list[int], letters: int) -> Iterator[list[int]]:
         yield part
 
 
-def _predict(encoder: encoders.Encoder, raw: Raw, rows: list[int], spec: RunSpec, place: torch.device) -> Predicted:
+def _predict(encoder: encoders.Encoder, raw: Raw, rows: list[int], spec: RunSpec) -> Predicted:
     try:
-        if len(spec.text) == 1:
-            return encoder.predict([raw.texts[at][0] for at in rows])
-        return _pairs(encoder, [raw.texts[at] for at in rows], place)
+        return encoder.predict([raw.texts[at] for at in rows])
     except UserError:
         empty = [at for at in rows if not any(text.strip() for text in raw.texts[at])]
         if not empty:
@@ -191,20 +189,6 @@ def _predict(encoder: encoders.Encoder, raw: Raw, rows: list[int], spec: RunSpec
             f"row {empty[0]} of {spec.data!r} is empty, and {spec.model!r} reads nothing in it; nothing was measured. "
             "Clean the data (datasets.clean)"
         ) from None
-
-
-def _pairs(encoder: encoders.Encoder, texts: list[tuple[str, ...]], place: torch.device) -> Predicted:
-    """As `predict`, of texts that are read together, as they are when a model learns from pairs."""
-    made = encoder._tokenizer(*(list(column) for column in zip(*texts, strict=True)), truncation=True,
-                              max_length=encoder.context)
-    read = [encoders._Text(at, one.ids, one.type_ids, bool(one.overflowing)) for at, one in enumerate(made.encodings)]
-    rows: list[tuple[float, ...]] = [()] * len(texts)
-    for batch in encoders.batches(read, encoders._TOKENS[place.type]):
-        for text, row in zip(batch, encoder._run(batch).tolist(), strict=True):
-            rows[text.at] = tuple(row)
-    return Predicted(
-        encoder.labels, tuple(rows), sum(len(text.ids) for text in read), truncated=sum(text.cut for text in read)
-    )
 
 
 def writing(asked: Asked) -> Told:

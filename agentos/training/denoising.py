@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from agentos.training.data import Row
-from agentos.training.objectives import _Tokens
+from agentos.training.objectives import Measured, of_tokens
 from agentos.training.reader import Reader
 
 _FILLED, _DELETED, _MASKED = 0.2, 0.05, 0.05
@@ -20,7 +20,7 @@ _SPAN = 3.0
 """Mean length of a gap: lengths are drawn from a Poisson distribution, and a whole gap becomes one token."""
 
 
-class Denoised(_Tokens):
+class Denoised:
     """The mean negative log-likelihood of a row's tokens, given the row with gaps, deletions and masks.
 
     What is corrupted depends on seed, epoch and row alone.
@@ -57,6 +57,14 @@ class Denoised(_Tokens):
             elif fate[at] >= _MASKED + _DELETED:
                 kept.append(int(token))
         return [*kept, self._end]
+
+    def loss(self, rows: Sequence[Row], epoch: int) -> Tensor:
+        """The sum over the tokens that are to be learned."""
+        return self.sums(rows, epoch)[0].sum()
+
+    def measure(self, batches: Sequence[Sequence[Row]]) -> Measured:
+        """As `of_tokens`."""
+        return of_tokens(self.sums, batches)
 
     def sums(self, rows: Sequence[Row], epoch: int) -> tuple[Tensor, list[int]]:
         """Negative log-likelihoods of the whole rows' tokens."""

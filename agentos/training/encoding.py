@@ -16,9 +16,9 @@ _MOST = {"text-classification": 512, "causal-lm": 1024}
 
 def longest(model: Any, tokenizer: Any, asked: int, task: str) -> int:
     """Tokens that are read of a row: no more than the model's positions reach."""
-    from agentos.engines.encoders import _longest
+    from agentos.engines import encoders
 
-    return min(_longest(model, tokenizer, None), asked or _MOST[task])
+    return min(encoders.longest(model, tokenizer, None), asked or _MOST[task])
 
 
 def classified(parts: Parts, tokenizer: Any, length: int) -> Corpus:

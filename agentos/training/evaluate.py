@@ -60,7 +60,6 @@ def _run(folder: Path, spec: RunSpec) -> None:
     from agentos.training import asking, building, objectives, saving
 
     torch.set_num_threads(spec.threads or max(1, len(os.sched_getaffinity(0))))
-    torch.set_grad_enabled(False)
     place = building.device()
     classes, config = _classes(spec)
     raw = data.read(spec.data_path, spec.text, spec.label if classes or spec.task == "causal-lm" else None)
@@ -71,7 +70,8 @@ def _run(folder: Path, spec: RunSpec) -> None:
     try:
         journal.event("start", step=0, steps=len(rows), device=place.type, text=f"{len(rows)} rows to be asked")
         asked = asking.Asked(spec, config, raw, rows, place, journal)
-        told = asking.labels(asked) if classes else asking.writing(asked)
+        with torch.no_grad():
+            told = asking.labels(asked) if classes else asking.writing(asked)
         for note in told.notes:
             journal.event("note", step=len(rows), text=note)
         result = {

@@ -7,7 +7,7 @@ token counts the same wherever it falls.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -35,6 +35,10 @@ class Measured:
     def standing(self) -> list[float]:
         """Greater is better: accuracy first, where there is one, and then the loss."""
         return [self.metrics.get("accuracy", 0.0), -self.metrics["loss"]]
+
+
+Sums = Callable[[Sequence[Row], int], tuple[Tensor, list[int]]]
+"""Losses of some rows' tokens under an epoch's masks, one behind the other, and how many each row has."""
 
 
 class Objective(Protocol):
@@ -97,35 +101,27 @@ class Labels:
         return Measured(metrics, columns)
 
 
-class _Tokens:
-    """What objectives have in common whose loss is the mean over some tokens."""
+def of_tokens(sums: Sums, rows: Sequence[Sequence[Row]]) -> Measured:
+    """The mean loss of a token and its perplexity, and each row's sum.
 
-    _reader: Reader
-
-    def sums(self, rows: Sequence[Row], epoch: int) -> tuple[Tensor, list[int]]:
-        """[targets] of losses, and how many of them each row has."""
-        raise NotImplementedError
-
-    def loss(self, rows: Sequence[Row], epoch: int) -> Tensor:
-        """The sum over the tokens that are to be learned."""
-        return self.sums(rows, epoch)[0].sum()
-
-    def measure(self, batches: Sequence[Sequence[Row]]) -> Measured:
-        """The mean loss of a token and its perplexity; and each row's sum."""
-        told: list[tuple[int, float, int]] = []
-        for batch in batches:
-            losses, counts = self.sums(batch, HELD)
-            for row, part in zip(batch, np.split(losses.double().cpu().numpy(), np.cumsum(counts)[:-1]), strict=True):
-                told.append((row.at, float(part.sum()), len(part)))
-        told.sort()
-        loss = math.fsum(item[1] for item in told) / max(1, sum(item[2] for item in told))
-        columns: dict[str, list[Any]] = {
-            "row": [item[0] for item in told], "loss": [item[1] for item in told], "tokens": [item[2] for item in told],
-        }
-        return Measured({"loss": loss, "perplexity": math.exp(min(loss, 700.0))}, columns)
+    Args:
+        sums: Gives the losses of some rows' tokens under an epoch's masks, and how many each row has.
+        rows: The rows that were held out, in batches.
+    """
+    told: list[tuple[int, float, int]] = []
+    for batch in rows:
+        losses, counts = sums(batch, HELD)
+        for row, part in zip(batch, np.split(losses.double().cpu().numpy(), np.cumsum(counts)[:-1]), strict=True):
+            told.append((row.at, float(part.sum()), len(part)))
+    told.sort()
+    loss = math.fsum(item[1] for item in told) / max(1, sum(item[2] for item in told))
+    columns: dict[str, list[Any]] = {
+        "row": [item[0] for item in told], "loss": [item[1] for item in told], "tokens": [item[2] for item in told],
+    }
+    return Measured({"loss": loss, "perplexity": math.exp(min(loss, 700.0))}, columns)
 
 
-class Answers(_Tokens):
+class Answers:
     """The next token, of answers alone: logits are computed at no other position."""
 
     def __init__(self, reader: Reader) -> None:
@@ -136,6 +132,14 @@ class Answers(_Tokens):
     def weight(self, rows: Sequence[Row]) -> float:
         """The tokens that are to be written."""
         return float(sum(len(row.ids) - row.start for row in rows))
+
+    def loss(self, rows: Sequence[Row], epoch: int) -> Tensor:
+        """The sum over the tokens that are to be learned."""
+        return self.sums(rows, epoch)[0].sum()
+
+    def measure(self, batches: Sequence[Sequence[Row]]) -> Measured:
+        """As `of_tokens`."""
+        return of_tokens(self.sums, batches)
 
     def sums(self, rows: Sequence[Row], epoch: int) -> tuple[Tensor, list[int]]:
         """Negative log-likelihoods of the answers' tokens."""
@@ -151,7 +155,7 @@ class Answers(_Tokens):
         return losses, [len(row.ids) - row.start for row in rows]
 
 
-class Masked(_Tokens):
+class Masked:
     """Masked language modelling: the mean negative log-likelihood of the masked tokens, -(1/P) * sum log p̂.
 
     P counts the masked positions; 15% of a row's tokens are chosen, of which 80% become the mask, 10% another token
@@ -192,6 +196,14 @@ class Masked(_Tokens):
         ids[at[fate < 0.8]] = self._mask
         ids[at[fate >= 0.9]] = draw.integers(len(self._special), self._size, int((fate >= 0.9).sum()))
         return Row(row.at, ids, row.kinds), at
+
+    def loss(self, rows: Sequence[Row], epoch: int) -> Tensor:
+        """The sum over the tokens that are to be learned."""
+        return self.sums(rows, epoch)[0].sum()
+
+    def measure(self, batches: Sequence[Sequence[Row]]) -> Measured:
+        """As `of_tokens`."""
+        return of_tokens(self.sums, batches)
 
     def sums(self, rows: Sequence[Row], epoch: int) -> tuple[Tensor, list[int]]:
         """Negative log-likelihoods of the masked tokens."""

@@ -37,6 +37,8 @@ SHOWN = 50
 """Runs in a listing."""
 _LOOK = 0.3
 """Seconds between two looks at a run's events."""
+_POLL = 1.0
+"""Seconds between two looks whether a job has ended that nobody may be watching."""
 
 
 class TrainingService:
@@ -266,7 +268,7 @@ class TrainingService:
             while (card := await self._jobs.card(record.job)).state not in ("succeeded", "failed", "cancelled"):
                 if card.state == "running" and self._records.get(record.run).state == "queued":
                     self._records.state(record.run, "running")
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(_POLL)
         try:
             await self._settle(record)
         except AgentosError as error:

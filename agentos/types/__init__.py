@@ -22,6 +22,7 @@ from agentos.types.datasets import (
     DataFile,
     DatasetAdded,
     DatasetCard,
+    DatasetDeleted,
     DatasetList,
     DatasetRow,
     LabelCount,
@@ -88,7 +89,19 @@ from agentos.types.results import (
     ResourceReport,
     Undone,
 )
-from agentos.types.seams import Audit, Context, Datasets, Jobs, KernelView, Models, Policy, Resources, Training, Trash
+from agentos.types.seams import (
+    Audit,
+    Context,
+    Datasets,
+    Jobs,
+    KernelView,
+    Models,
+    Policy,
+    Resources,
+    Training,
+    Trash,
+    TrashBin,
+)
 from agentos.types.training import (
     Base,
     Estimate,
@@ -124,17 +137,17 @@ from agentos.types.units import (
 )
 
 __all__ = [
-    "Allowed", "Approval", "AttemptRow", "Audit", "AuditRow", "AuditRows", "Base", "Bytes", "Call", "Caller", "Cleaned",
-    "CleaningStep", "Completed", "Context", "Count", "Cpu", "DataFile", "DatasetAdded", "DatasetCard", "DatasetList",
-    "DatasetRow", "Datasets", "Decision", "Deleted", "Denied", "Disk", "Effect", "Engine", "Estimate", "Evaluated",
-    "Event", "Explanation", "FinetuneRequest", "Generation", "Gpu", "Help", "HelpEntry", "Interval", "JobCancelled",
-    "JobCard", "JobList", "JobLog", "JobName", "JobRequest", "JobRow", "JobState", "JobSubmitted", "Jobs", "Json",
-    "KeepAlive", "KernelStatus", "KernelView", "LabelCount", "Lengths", "Live", "LoadedModel", "LoadedReport",
-    "Measured", "Medium", "Memory", "Message", "Method", "Metrics", "ModelCard", "ModelList", "ModelRow", "ModelSpec",
-    "Models", "Name", "NeedsPerson", "Network", "Objective", "PULSE_SECONDS", "Percent", "Plan", "Policy",
-    "Predicted", "Prediction", "Predictions", "PretrainRequest", "Priority", "Private", "Process", "Progress",
-    "Prompt", "Pulled", "Pulse", "Quantized", "Quota", "ResourceReport", "Resources", "Role", "RunList", "RunRow",
-    "RunState", "Scale", "Scope", "Seconds", "Size", "Splitted", "Step", "StepReport",
-    "SyscallName", "Task", "Text", "Timestamp", "Token", "Topic", "Trained", "Training", "Trash", "Undone",
-    "Unloaded", "Versus", "When",
+    "Allowed", "Approval", "AttemptRow", "Audit", "AuditRow", "AuditRows", "Base", "Bytes", "Call", "Caller",
+    "Cleaned", "CleaningStep", "Completed", "Context", "Count", "Cpu", "DataFile", "DatasetAdded", "DatasetCard",
+    "DatasetDeleted", "DatasetList", "DatasetRow", "Datasets", "Decision", "Deleted", "Denied", "Disk", "Effect",
+    "Engine", "Estimate", "Evaluated", "Event", "Explanation", "FinetuneRequest", "Generation", "Gpu", "Help",
+    "HelpEntry", "Interval", "JobCancelled", "JobCard", "JobList", "JobLog", "JobName", "JobRequest", "JobRow",
+    "JobState", "JobSubmitted", "Jobs", "Json", "KeepAlive", "KernelStatus", "KernelView", "LabelCount", "Lengths",
+    "Live", "LoadedModel", "LoadedReport", "Measured", "Medium", "Memory", "Message", "Method", "Metrics",
+    "ModelCard", "ModelList", "ModelRow", "ModelSpec", "Models", "Name", "NeedsPerson", "Network", "Objective",
+    "PULSE_SECONDS", "Percent", "Plan", "Policy", "Predicted", "Prediction", "Predictions", "PretrainRequest",
+    "Priority", "Private", "Process", "Progress", "Prompt", "Pulled", "Pulse", "Quantized", "Quota", "ResourceReport",
+    "Resources", "Role", "RunList", "RunRow", "RunState", "Scale", "Scope", "Seconds", "Size", "Splitted", "Step",
+    "StepReport", "SyscallName", "Task", "Text", "Timestamp", "Token", "Topic", "Trained", "Training", "Trash",
+    "TrashBin", "Undone", "Unloaded", "Versus", "When",
 ]

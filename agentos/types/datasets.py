@@ -72,6 +72,18 @@ class DatasetAdded:
 
 
 @dataclass(frozen=True)
+class DatasetDeleted:
+    """A data set that was deleted and can be brought back until `until`."""
+
+    dataset: str
+    freed: Bytes
+    """Once the time to undo has passed."""
+    undo: str
+    """What to give `kernel.undo`."""
+    until: Timestamp
+
+
+@dataclass(frozen=True)
 class Lengths:
     """How long the texts of a column are, in characters."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from agentos.types.calls import Caller
-from agentos.types.datasets import Cleaned, DataFile, DatasetAdded, DatasetCard, DatasetList, Splitted
+from agentos.types.datasets import Cleaned, DataFile, DatasetAdded, DatasetCard, DatasetDeleted, DatasetList, Splitted
 from agentos.types.engine import Progress
 from agentos.types.jobs import JobCancelled, JobCard, JobList, JobLog, JobRequest, JobSubmitted
 from agentos.types.models import (
@@ -144,7 +145,7 @@ class Datasets(Protocol):
         """Two data sets that share no text."""
         ...
 
-    async def delete(self, dataset: str, call: str, user: str) -> Deleted:
+    async def delete(self, dataset: str, call: str, user: str) -> DatasetDeleted:
         """Takes a data set away for a user's call; it can be brought back for a day."""
         ...
 
@@ -200,6 +201,28 @@ class Trash(Protocol):
 
     async def restore(self, item: str, caller: Caller) -> Undone:
         """Brings back an item by its undo id; `last` is the caller's newest."""
+        ...
+
+
+class Kept(Protocol):
+    """What a trash says of something put into it."""
+
+    @property
+    def undo_id(self) -> str:
+        """What brings it back."""
+        ...
+
+    @property
+    def until(self) -> float:
+        """Until when."""
+        ...
+
+
+class TrashBin(Protocol):
+    """Where what is deleted goes."""
+
+    def put(self, kind: str, name: str, folder: Path, call: str, user: str) -> Kept:
+        """Moves a folder away, so that it can be brought back."""
         ...
 
 

@@ -61,7 +61,7 @@ async def test_a_deleted_data_set_comes_back_whole(
     await service.add("one.csv", "twin", ctx)
     card, kept = await service.card("one", 3), await service.file("one", ctx)
     deleted = await service.delete("one", "call-1", "lin")
-    assert service.names() == ["twin"] and deleted.model == "one"
+    assert service.names() == ["twin"] and deleted.dataset == "one"
     with pytest.raises(NotFound, match="twin"):
         await service.card("one", 3)
     await service.delete("twin", "call-2", "lin")

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.training import runs
+
+
+@pytest.fixture(autouse=True)
+def gradients() -> Iterator[None]:
+    """As in a process of its own: an engine that was loaded in this one has turned them off for good."""
+    import torch
+
+    with torch.enable_grad():
+        yield
 
 
 @pytest.fixture(scope="session")
