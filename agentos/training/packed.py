@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from agentos.training import short
+
 NAME = "agentos_packed"
 _WASTE = {"cpu": 1.25, "cuda": 16.0}
 """How many times the tokens of a group its padded form may be: a GPU has one large product sooner than many small."""
@@ -34,12 +36,36 @@ class Group:
     """[rows, 1, 1, width]: where there are tokens."""
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How a line's rows are laid side by side, twice: whatever attends, and for those that are short."""
+
+    groups: tuple[Group, ...]
+    long: int = 0
+    """How many of the groups are none of the short rows."""
+    sides: short.Sides | None = None
+    """The short rows, which come last; only on a processor."""
+
+
 class _State:
-    groups: tuple[Group, ...] = ()
+    layout = Layout(())
+
+
+def layout(lengths: Sequence[int], device: torch.device) -> Layout:
+    """How rows, the longest first, are laid side by side."""
+    made = groups(lengths, device)
+    if device.type != "cpu":
+        return Layout(made, len(made))
+    long = sum(group.width > short.LONGEST for group in made)
+    parts, at = [], sum(group.rows for group in made[:long])
+    for group in made[long:]:
+        parts.append(lengths[at : at + group.rows])
+        at += group.rows
+    return Layout(made, long, short.sides(parts) if parts else None)
 
 
 def groups(lengths: Sequence[int], device: torch.device) -> tuple[Group, ...]:
-    """How rows, the longest first, are laid side by side."""
+    """Rows, the longest first, cut into groups of like length."""
     found: list[Group] = []
     at = start = 0
     waste = _WASTE.get(device.type, 1.25)
@@ -60,13 +86,13 @@ def groups(lengths: Sequence[int], device: torch.device) -> tuple[Group, ...]:
 
 
 @contextmanager
-def laid(layout: tuple[Group, ...]) -> Iterator[None]:
+def laid(out: Layout) -> Iterator[None]:
     """While the model reads a batch that is laid out so."""
-    before, _State.groups = _State.groups, layout
+    before, _State.layout = _State.layout, out
     try:
         yield
     finally:
-        _State.groups = before
+        _State.layout = before
 
 
 class _Pad(torch.autograd.Function):
@@ -106,7 +132,9 @@ def attend(
     prefix = getattr(module, "agentos_prefix", None)
     lines = [part[0].transpose(0, 1) for part in (query, key, value)]  # [tokens, heads, size]
     done = []
-    for group in _State.groups:
+    laid_so = _State.layout
+    written_out = laid_so.sides is not None and prefix is None and dropout == 0.0
+    for group in laid_so.groups[: laid_so.long if written_out else None]:
         shape = (group.rows, group.width)
         laid_out = []
         for line in lines:
@@ -126,7 +154,12 @@ def attend(
             q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=is_causal, scale=scaling
         ).transpose(1, 2).reshape(group.rows * group.width, q.shape[1], -1)
         done.append(out if group.slots is None else _Unpad.apply(out, group.slots))  # type: ignore[no-untyped-call]
-    return torch.cat(done)[None], None
+    if written_out and laid_so.sides is not None:
+        start = laid_so.groups[laid_so.long].start
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        q, k, v = (line[start:] for line in lines)
+        done.append(short.attend(q, k, v, laid_so.sides, scale=scale, causal=causal))
+    return (done[0] if len(done) == 1 else torch.cat(done))[None], None
 
 
 def register() -> None:

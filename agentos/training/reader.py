@@ -133,7 +133,7 @@ class Reader:
             given["token_type_ids"] = self._line([row.kinds for row in rows if row.kinds is not None])
         if not hasattr(self.model.config, "type_vocab_size"):
             given["use_cache"] = False  # type: ignore[assignment]
-        with packed.laid(packed.groups(lengths, self.device)), self.computing():
+        with packed.laid(packed.layout(lengths, self.device)), self.computing():
             states: Tensor = self.backbone(**given).last_hidden_state
         return states[0]
 
