@@ -11,6 +11,7 @@ from agentos.types import (
     PretrainRequest,
     RunList,
     Scale,
+    SearchRequest,
     Task,
     Trained,
 )
@@ -170,6 +171,52 @@ async def evaluate(ctx: Context, model: Name, dataset: Name) -> Evaluated:
         dataset: A data set, or a file; of one that it was trained on, only the rows that were held out are asked.
     """
     return await ctx.training.evaluate(model, dataset, ctx)
+
+
+@syscall(
+    effect="execute",
+    examples={
+        "search for the best way to train bert-mini on tickets": {"model": "bert-mini", "dataset": "tickets"},
+        "tune hyperparameters of distilbert on /data/spam.csv with 40 trials": {
+            "model": "distilbert", "dataset": "/data/spam.csv", "trials": 40,
+        },
+        "automl: gemma-2b on faq-pairs, 8 trials": {"model": "gemma-2b", "dataset": "faq-pairs", "trials": 8},
+        "try out 12 settings of roberta-small with intents and keep the best as intent-net": {
+            "model": "roberta-small", "dataset": "intents", "trials": 12, "output": "intent-net",
+        },
+        "hyperparameter search for topic-en on news in the background": {
+            "model": "topic-en", "dataset": "news", "background": True,
+        },
+        "给 bert-base-chinese 在 comments 上搜索最好的超参数": {"model": "bert-base-chinese", "dataset": "comments"},
+        "用 tickets 对 macbert 做30次自动调参": {"model": "macbert", "dataset": "tickets", "trials": 30},
+        "自动调参：ernie-mini，数据 /data/投诉.csv": {"model": "ernie-mini", "dataset": "/data/投诉.csv"},
+        "在 dialogs 上给 yi-6b 找最优的训练设置，试10组，结果叫 yi-best": {
+            "model": "yi-6b", "dataset": "dialogs", "trials": 10, "output": "yi-best",
+        },
+    },
+)
+async def search(
+    ctx: Context,
+    model: Name,
+    dataset: Name,
+    trials: int = 20,
+    output: Name | None = None,
+    epochs: int = 3,
+    seed: int = 0,
+    background: bool = False,
+) -> Trained:
+    """Tries out methods, ranks, rates and batches, trains with the best of them, and measures it on unseen rows.
+
+    Args:
+        model: Which model all trials begin with; it stays as it is.
+        dataset: What they learn from: a data set, or a file.
+        trials: How many settings are tried.
+        output: The name of the new model; by base and data by default.
+        epochs: How often each trial reads everything, at most.
+        seed: The same seed holds the same rows out.
+        background: Whether to return once the search is queued.
+    """
+    return await ctx.training.search(SearchRequest(model, dataset, trials, output, epochs, seed, background), ctx)
 
 
 @syscall(

@@ -26,7 +26,7 @@ def environment(order: Order, mark: str, system: Mapping[str, str] | None = None
     base.setdefault("LANG", "C.UTF-8")
     # Output that waits in a buffer cannot be followed.
     base["PYTHONUNBUFFERED"] = "1"
-    base |= dict.fromkeys(_THREADS, str(order.cpus))
+    base |= dict.fromkeys(_THREADS, str(max(1, order.cpus)))
     # Threads that wait for each other give their core away soon: where programs share cores, those that spin make
     # each other several times slower.
     base["GOMP_SPINCOUNT"] = "1000"

@@ -251,7 +251,7 @@ _RULES: tuple[tuple[Callable[[Spec], bool], str], ...] = (
     (lambda spec: not spec.name.isdigit(), "its name is a number, which would pass for a job's id"),
     (lambda spec: spec.name == spec.name.strip(), "its name begins or ends with a space"),
     (lambda spec: spec.cwd.startswith("/"), "its folder {spec.cwd!r} is not an absolute path"),
-    (lambda spec: 1 <= spec.cpus <= 1_000_000, "it asks for {spec.cpus} CPUs; the least is 1"),
+    (lambda spec: 0 <= spec.cpus <= 1_000_000, "it asks for {spec.cpus} CPUs"),
     (lambda spec: 0 <= spec.gpus <= 1_000_000, "it asks for {spec.gpus} GPUs"),
     (lambda spec: spec.memory is None or 0 < spec.memory < 2**62, "it asks for {spec.memory} bytes of memory"),
     (lambda spec: spec.priority in _PRIORITIES, "its priority {spec.priority!r} is not low, normal or high"),

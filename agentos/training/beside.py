@@ -11,6 +11,7 @@ from agentos.types import (
     Caller,
     Context,
     DataFile,
+    JobCancelled,
     JobCard,
     JobRequest,
     JobSubmitted,
@@ -24,6 +25,10 @@ class Queue(Protocol):
 
     async def submit(self, request: JobRequest, caller: Caller, call: str) -> JobSubmitted:
         """Puts a job on disk; the same call never makes two."""
+        ...
+
+    async def cancel(self, job: str, user: str) -> JobCancelled:
+        """Ends a job, its whole tree of processes."""
         ...
 
     async def card(self, job: str) -> JobCard:

@@ -26,8 +26,8 @@ def check(spec: RunSpec, folder: Path | None = None) -> list[str]:
     _numbers(spec)
     if not spec.text:
         raise UserError(f"{spec.data!r} has no column of text; nothing was trained. Name one")
-    classifies = spec.kind == "finetune" and spec.task == "text-classification"
-    raw = read(spec.data_path, spec.text, spec.label if spec.kind == "finetune" else None)
+    classifies = spec.kind in ("finetune", "search") and spec.task == "text-classification"
+    raw = read(spec.data_path, spec.text, spec.label if spec.kind != "pretrain" else None)
     filled = sum(any(text.strip() for text in texts) for texts in raw.texts)
     if filled == 0:
         raise UserError(f"{spec.data!r} holds no text in {', '.join(map(repr, spec.text))}; nothing was trained")

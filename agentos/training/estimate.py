@@ -28,7 +28,7 @@ def estimate(spec: RunSpec, runs: Path, device: str = "cpu") -> Estimate:
         runs: The folder that the runs' folders lie in; what they took is remembered there.
         device: Where it will compute.
     """
-    raw = read(spec.data_path, spec.text, spec.label if spec.kind == "finetune" else None)
+    raw = read(spec.data_path, spec.text, spec.label if spec.kind != "pretrain" else None)
     rows = len(raw.texts) if spec.held_path else len(hold_out(raw, spec.held_out, spec.seed)[0])
     tokens = sum(_tokens(text) for texts in raw.texts for text in texts) * rows / max(1, len(raw.texts)) + 2 * rows
     steps = -(-rows // spec.rows) * spec.epochs

@@ -22,6 +22,7 @@ class Follower:
 
     def __init__(self, folder: Path) -> None:
         """Nothing is read yet."""
+        self.folder = folder
         self._path = folder / EVENTS
         self._offset = 0
         self._losses: deque[float] = deque(maxlen=_KEPT)

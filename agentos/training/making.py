@@ -9,14 +9,16 @@ import re
 import shlex
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from agentos.errors import AgentosError, UserError
 from agentos.training.spec import HELD, RunSpec, read
-from agentos.types import Base, DataFile, FinetuneRequest, JobRequest, PretrainRequest
+from agentos.types import Base, DataFile, FinetuneRequest, JobRequest, PretrainRequest, SearchRequest
 
 _VERSIONS = ("llm-agentos", "torch", "transformers", "peft", "tokenizers", "numpy")
+MOST_TRIALS = 1000
 _RETRIES = 3
 """A run that is killed goes on from its last checkpoint; so often."""
 
@@ -79,6 +81,21 @@ def pretrain(request: PretrainRequest, data: DataFile, common: dict[str, Any]) -
     )
 
 
+def search(
+    request: SearchRequest, data: DataFile, base: Base, common: dict[str, Any], side: int
+) -> RunSpec:
+    """The manifest of a search: what its trials have in common.
+
+    Raises:
+        UserError: as of a fine-tuning, or it asks for no trials or too many.
+    """
+    if not 1 <= request.trials <= MOST_TRIALS:
+        raise UserError(f"{request.trials} trials cannot be made; ask for 1 to {MOST_TRIALS:,}. Nothing was begun")
+    asked = FinetuneRequest(request.model, request.dataset, epochs=request.epochs, seed=request.seed)
+    made = finetune(asked, data, base, common)
+    return replace(made, kind="search", limit={"trials": request.trials, "side": min(side, request.trials)})
+
+
 def evaluate(data: DataFile, base: Base, common: dict[str, Any], held: list[int] | None) -> RunSpec:
     """The manifest of a measurement: of all rows, or of those that the model has not learned from."""
     _texts(data)
@@ -117,11 +134,11 @@ def own_data(spec: RunSpec, folder: Path) -> Path:
 
 def job(spec: RunSpec, folder: Path, *, cpus: int, gpus: int) -> JobRequest:
     """The job that a run is."""
-    module = "evaluate" if spec.kind == "evaluate" else "worker"
+    module = {"evaluate": "evaluate", "search": "study"}.get(spec.kind, "worker")
     return JobRequest(
         shlex.join([sys.executable, "-m", f"agentos.training.{module}", str(folder)]),
         name=f"{spec.kind}-{spec.run}", cpus=cpus, gpus=min(gpus, spec.processes), retries=_RETRIES,
-        folder=str(folder), preemptible=spec.kind != "evaluate",
+        folder=str(folder), preemptible=spec.kind in ("finetune", "pretrain"),
     )
 
 

@@ -13,21 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from agentos.errors import AgentosError, Failed, NotFound, UserError
-from agentos.training import checks, making, views
+from agentos.training import checks, making, trials, views
 from agentos.training.beside import Datasets, ModelStore, Queue
 from agentos.training.estimate import estimate
 from agentos.training.following import Follower, result_of
+from agentos.training.mailbox import BEST
 from agentos.training.records import Record, Records
 from agentos.training.spec import RESULT, RunSpec, read
 from agentos.types import (
     Base,
+    Caller,
     Context,
-    Estimate,
     Evaluated,
     FinetuneRequest,
     PretrainRequest,
     Progress,
     RunList,
+    SearchRequest,
     Trained,
 )
 from agentos.types.units import show_bytes, show_seconds
@@ -65,6 +67,7 @@ class TrainingService:
         self._records, self._jobs, self._data, self._models = records, jobs, data, models
         self._room, self._trackers, self._clock = room, trackers, clock
         self._watched: dict[str, asyncio.Task[None]] = {}
+        self._trials = trials.Trials(root, records, jobs, self._child)
 
     async def open(self) -> None:
         """Takes up the runs that were under way when the last system ended; needs a running event loop."""
@@ -113,6 +116,29 @@ class TrainingService:
             data = await self._data.file(request.dataset, ctx)
             spec = making.pretrain(request, data, self._common(1))
             name = self._models.free(request.output, making.name_for(f"{request.objective}-{request.size}", data.name))
+            made = await self._begin(replace(spec, model=name), ctx)
+        return await self._end(made, request.background, ctx)
+
+    async def search(self, request: SearchRequest, ctx: Context) -> Trained:
+        """A stored model made better by whichever of several ways turns out best; each trial is a run and a job.
+
+        Raises:
+            UserError: data, model and task do not go together; nothing was begun.
+            Failed: no trial came to its end, or the best one could not be made once more.
+        """
+        if (made := self._records.of_call(ctx.call)) is None:
+            data = await self._data.file(request.dataset, ctx)
+            base = await self._base(request.model, ctx.progress)
+            cores, gpus = self._room()
+            spec = making.search(request, data, base, self._common(1), side=1)
+            thought = await asyncio.to_thread(estimate, spec, self.root, "cuda" if gpus else "cpu")
+            side = trials.side(cores, gpus, thought.memory)
+            spec = making.search(request, data, base, self._common(1), side=side)
+            await ctx.progress(
+                f"{request.trials} trials, {side} at a time: at most about "
+                f"{show_seconds(thought.seconds * (request.trials + side))}; trials that fall behind are let go early"
+            )
+            name = self._models.free(request.output, making.name_for(base.name, data.name))
             made = await self._begin(replace(spec, model=name), ctx)
         return await self._end(made, request.background, ctx)
 
@@ -193,8 +219,7 @@ class TrainingService:
         checked = await asyncio.to_thread(checks.check, spec, self.root) if spec.kind != "evaluate" else []
         for note in checked:
             await ctx.progress(note)
-        thought: Estimate | None = None
-        if spec.kind != "evaluate":
+        if spec.kind in ("finetune", "pretrain"):
             device = "cuda" if gpus else "cpu"
             thought = await asyncio.to_thread(estimate, spec, self.root, device)
             about = "from earlier runs here" if thought.learned else "a first guess"
@@ -202,17 +227,30 @@ class TrainingService:
                 f"{thought.steps:,} updates over {thought.tokens:,} tokens: about {show_seconds(thought.seconds)} and "
                 f"{show_bytes(thought.memory)} ({about})"
             )
+        return await self._put(spec, spec.kind, ctx.call, ctx.caller)
+
+    async def _child(self, spec: RunSpec, call: str, user: str, kind: str) -> Record:
+        """A run that a search asks for."""
+        return await self._put(spec, kind, call, Caller(user, "operator"))
+
+    async def _put(self, spec: RunSpec, kind: str, call: str, caller: Caller) -> Record:
+        """A run's row, its folder and its job, in that order."""
         record = self._records.begin(
-            ctx.call, spec.kind, ctx.caller.user, model=spec.model, base=spec.base, dataset=spec.data,
-            method=views.method(spec),
+            call, kind, caller.user, model=spec.model, base=spec.base, dataset=spec.data, method=views.method(spec),
         )
         folder = self.folder(record.run)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        cpus, gpus = self._room()
+        if spec.kind == "search":  # it waits for others most of its time
+            cpus, gpus = 0, 0
+        elif kind == "trial":
+            cpus = spec.threads
         try:
             spec = replace(spec, run=record.run, data_path=str(making.own_data(spec, folder)))
             spec.save(folder)
-            request = making.job(spec, folder, cpus=self._room()[0], gpus=gpus)
-            job = await self._jobs.submit(request, ctx.caller, f"{ctx.call}.job")
+            if spec.kind == "search":
+                await asyncio.to_thread(trials.prepare, spec, folder)
+            job = await self._jobs.submit(making.job(spec, folder, cpus=cpus, gpus=gpus), caller, f"{call}.job")
         except (AgentosError, OSError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             self._records.end(record.run, "failed", {"error": {"kind": "failed", "message": str(error)}})
@@ -268,8 +306,12 @@ class TrainingService:
             while (card := await self._jobs.card(record.job)).state not in ("succeeded", "failed", "cancelled"):
                 if card.state == "running" and self._records.get(record.run).state == "queued":
                     self._records.state(record.run, "running")
+                if record.kind == "search":
+                    await self._trials.attend(record)
                 await asyncio.sleep(_POLL)
         try:
+            if record.kind == "search":
+                await self._trials.stop(record)
             await self._settle(record)
         except AgentosError as error:
             log.exception("run %s could not be brought to its end", record.run)
@@ -293,6 +335,8 @@ class TrainingService:
             }
             self._records.end(record.run, "failed", {"error": said})
             return
+        if record.kind == "search" and (best := self._trials.made(record, BEST)) is not None:
+            result = views.searched(result, best)
         if record.kind in ("finetune", "pretrain"):
             spec = read(folder)
             facts: Mapping[str, Any] = await asyncio.to_thread(views.facts, spec, folder, result)

@@ -18,7 +18,7 @@ HELD = "held_out.parquet"
 MODEL = "model"
 """The folder in a run's that holds the model it made, once it is whole."""
 
-Kind = Literal["pretrain", "finetune", "evaluate"]
+Kind = Literal["pretrain", "finetune", "evaluate", "search"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class RunSpec:
     versions: dict[str, str] = field(default_factory=dict)
     """Of agentos, Python, torch, transformers, peft."""
     limit: dict[str, Json] = field(default_factory=dict)
-    """What only tests and measurements set: `stop_after` (updates), `rows` (of an evaluation)."""
+    """Of an evaluation `rows`, of a search `trials` and how many `side` by side; `stop_after` (updates) in tests."""
 
     def save(self, folder: Path) -> None:
         """Writes it into a run's folder."""

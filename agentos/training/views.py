@@ -27,12 +27,18 @@ def method(spec: RunSpec) -> str:
     """How a run learns, in a word or two."""
     if spec.kind == "pretrain":
         return f"{spec.task} {spec.scale}"
+    if spec.kind == "search":
+        return f"{spec.limit['trials']} trials"
     return "" if spec.kind == "evaluate" else spec.method
+
+
+MAKING = ("finetune", "pretrain", "search")
+"""Kinds of runs that end with a model in the store."""
 
 
 def makes(record: Record, model: str) -> bool:
     """Whether a run made a model, or is about to."""
-    making = record.kind in ("finetune", "pretrain") and record.model == model
+    making = record.kind in MAKING and record.model == model
     return making and record.state in ("queued", "running", "succeeded")
 
 
@@ -92,6 +98,16 @@ def trained(record: Record, folder: Path) -> Trained:
         record.model, record.run, record.job, record.state, measured(said, folder), estimate, said.get("seconds"),
         said.get("memory"), notes=tuple(notes),
     )
+
+
+def searched(said: dict[str, Any], best: Record) -> dict[str, Any]:
+    """What a search came to: what the run that made its best trial once more did, and how it was found."""
+    known = {key: value for key, value in best.summary.items() if key not in ("notes", "estimate", "predictions")}
+    predictions = best.summary.get("predictions")
+    return {
+        **known, "notes": [*said.get("notes", ()), *best.summary.get("notes", ())], "search": said,
+        "best_run": best.run, "predictions": f"../{best.run}/{predictions}" if predictions else "",
+    }
 
 
 def measured(said: dict[str, Any], folder: Path) -> Metrics | None:

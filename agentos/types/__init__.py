@@ -116,6 +116,7 @@ from agentos.types.training import (
     RunRow,
     RunState,
     Scale,
+    SearchRequest,
     Task,
     Trained,
     Versus,
@@ -147,7 +148,7 @@ __all__ = [
     "ModelCard", "ModelList", "ModelRow", "ModelSpec", "Models", "Name", "NeedsPerson", "Network", "Objective",
     "PULSE_SECONDS", "Percent", "Plan", "Policy", "Predicted", "Prediction", "Predictions", "PretrainRequest",
     "Priority", "Private", "Process", "Progress", "Prompt", "Pulled", "Pulse", "Quantized", "Quota", "ResourceReport",
-    "Resources", "Role", "RunList", "RunRow", "RunState", "Scale", "Scope", "Seconds", "Size", "Splitted", "Step",
-    "StepReport", "SyscallName", "Task", "Text", "Timestamp", "Token", "Topic", "Trained", "Training", "Trash",
-    "TrashBin", "Undone", "Unloaded", "Versus", "When",
+    "Resources", "Role", "RunList", "RunRow", "RunState", "Scale", "Scope", "SearchRequest", "Seconds", "Size",
+    "Splitted", "Step", "StepReport", "SyscallName", "Task", "Text", "Timestamp", "Token", "Topic", "Trained",
+    "Training", "Trash", "TrashBin", "Undone", "Unloaded", "Versus", "When",
 ]

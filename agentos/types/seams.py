@@ -34,6 +34,7 @@ from agentos.types.training import (
     FinetuneRequest,
     PretrainRequest,
     RunList,
+    SearchRequest,
     Trained,
 )
 
@@ -167,6 +168,10 @@ class Training(Protocol):
 
     async def evaluate(self, model: str, dataset: str, ctx: Context) -> Evaluated:
         """How good a model is on a data set."""
+        ...
+
+    async def search(self, request: SearchRequest, ctx: Context) -> Trained:
+        """A stored model made better by whichever of several ways turns out best."""
         ...
 
     def runs(self, model: str | None) -> RunList:

@@ -70,6 +70,20 @@ class FinetuneRequest:
 
 
 @dataclass(frozen=True)
+class SearchRequest:
+    """The best of several trials, as a person asks for it."""
+
+    model: str
+    dataset: str
+    trials: int = 20
+    output: str | None = None
+    epochs: int = 3
+    """Of each trial, at most."""
+    seed: int = 0
+    background: bool = False
+
+
+@dataclass(frozen=True)
 class Estimate:
     """What a run is thought to take, said before it starts and held against what it took."""
 
@@ -166,7 +180,7 @@ class RunRow:
 
     run: str
     kind: str
-    """`pretrain`, `finetune` or `evaluate`."""
+    """`pretrain`, `finetune`, `evaluate`, `search`, or `trial` of a search."""
     state: RunState
     model: str
     base: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import SequenceMatcher
+from functools import cache
 from importlib import resources
 from itertools import combinations
 from typing import Any
@@ -17,9 +18,16 @@ TABLE = installed()
 EXAMINED = {case.id: case.text for case in load_suite("plans", TABLE).cases}
 
 
+@cache
 def plain(text: str) -> str:
     """The letters, digits and characters of a sentence, in lower case."""
     return "".join(char for char in text.lower() if char.isalnum())
+
+
+@cache
+def grams(text: str) -> frozenset[str]:
+    """Its runs of four characters."""
+    return frozenset(text[at : at + 4] for at in range(len(text) - 3))
 
 
 def alike(one: str, other: str) -> bool:
@@ -27,11 +35,12 @@ def alike(one: str, other: str) -> bool:
     a, b = plain(one), plain(other)
     if a == b:
         return True
-    grams = [{text[i : i + 4] for i in range(len(text) - 3)} for text in (a, b)]
-    if all(grams) and len(grams[0] & grams[1]) > 0.8 * len(grams[0] | grams[1]):
+    if grams(a) and grams(b) and len(grams(a) & grams(b)) > 0.8 * len(grams(a) | grams(b)):
         return True
+    if 2 * min(len(a), len(b)) <= 0.9 * (len(a) + len(b)):  # then no ratio can be greater
+        return False
     matcher = SequenceMatcher(None, a, b, autojunk=False)
-    return matcher.real_quick_ratio() > 0.9 and matcher.quick_ratio() > 0.9 and matcher.ratio() > 0.9
+    return matcher.quick_ratio() > 0.9 and matcher.ratio() > 0.9
 
 
 def sentences(value: Any) -> Iterator[str]:

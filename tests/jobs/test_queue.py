@@ -110,7 +110,7 @@ def test_a_bad_submission_in_a_shared_transaction_leaves_the_others(queue):
 def test_many_callers_share_one_write_and_none_spoils_it_for_another(store, queue):
     queue.submit([spec("old")], NOW)
     answers = queue.submit_each(
-        [[spec("a", call="c1"), spec("b")], [spec("bad", cpus=0)], [spec("c", after=("old",))],
+        [[spec("a", call="c1"), spec("b")], [spec("bad", cpus=-1)], [spec("c", after=("old",))],
          [spec("d", after=("a",))], [spec("twin", call="c1")], []], NOW,
     )
     assert [answer if isinstance(answer, UserError) else [job.spec.name for job in answer] for answer in answers] == [

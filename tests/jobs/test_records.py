@@ -11,7 +11,7 @@ from agentos.jobs.records import Spec, check, name_for
     [
         ({"command": " "}, "empty"), ({"command": "a\0b"}, "null"), ({"command": "a\ud800"}, "valid text"),
         ({"command": "x" * 200_000}, "script"), ({"name": "12"}, "number"), ({"name": "a\nb"}, "printed"),
-        ({"cwd": "data"}, "absolute"), ({"cpus": 0}, "CPUs"), ({"gpus": -1}, "GPUs"), ({"memory": 0}, "memory"),
+        ({"cwd": "data"}, "absolute"), ({"cpus": -1}, "CPUs"), ({"gpus": -1}, "GPUs"), ({"memory": 0}, "memory"),
         ({"memory": 2**70}, "memory"), ({"priority": "urgent"}, "urgent"), ({"time_limit": float("nan")}, "limit"),
         ({"retries": -1}, "retries"), ({"backoff": float("inf")}, "backoff"), ({"not_before": float("inf")}, "time"),
         ({"env": {"A B": "x"}}, "variable"), ({"secrets": ("1",)}, "variable"), ({"env": {"A": "\0"}}, "null"),

@@ -199,7 +199,7 @@ async def test_what_could_never_run_is_refused_and_what_is_unreadable_too(make: 
         (JobRequest("true", cpus=5), "5 CPUs"), (JobRequest("true", gpus=3), "3 GPUs"),
         (JobRequest("true", memory="9GiB"), "bytes of memory"), (JobRequest("  "), "command is empty"),
         (JobRequest("true", at="yesterday"), "in the past"), (JobRequest("true", env=("x",)), "NAME=value"),
-        (JobRequest("true", time_limit="soon"), "not a duration"), (JobRequest("true", cpus=0), "CPUs"),
+        (JobRequest("true", time_limit="soon"), "not a duration"), (JobRequest("true", cpus=-1), "CPUs"),
     ):
         with pytest.raises(UserError, match=why):
             await service.submit(request, who(tmp_path), "")
