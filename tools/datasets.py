@@ -118,6 +118,9 @@ async def show(ctx: Context, dataset: Name, rows: int = 5) -> DatasetCard:
         "tidy up movie-plots": {"dataset": "movie-plots"},
         "make a cleaned copy of churn2022 named churn-tidy": {"dataset": "churn2022", "output": "churn-tidy"},
         "清洗数据集 弹幕": {"dataset": "弹幕"},
+        "read the text off the receipts with ocr": {"dataset": "receipts", "steps": ["ocr"]},
+        "find where people speak in podcasts": {"dataset": "podcasts", "steps": ["voice"]},
+        "把 invoices 里的图片文字识别出来": {"dataset": "invoices", "steps": ["ocr"]},
         "给 poetry-zh 去重": {"dataset": "poetry-zh", "steps": ["dedupe"]},
         "把 qa-pairs 里的空行去掉": {"dataset": "qa-pairs", "steps": ["drop_empty"]},
         "weibo 里有隐私信息，脱敏一下": {"dataset": "weibo", "steps": ["redact"]},
@@ -134,7 +137,9 @@ async def clean(
     Args:
         dataset: Which data set, or a file.
         steps: What to do: drop copies and near copies (dedupe), drop what is empty (drop_empty), mend broken
-            characters (fix_text), make spaces and forms alike (normalize), take out private data (redact).
+            characters (fix_text), make spaces and forms alike (normalize), take out private data (redact); of
+            pictures their pixels (pixels) and the text in them (ocr), of sounds their features (features) and where
+            speech is (voice).
         output: What to call the cleaned one; by default the name with `-clean`.
     """
     return await ctx.datasets.clean(dataset, steps or (), output, ctx)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,38 +13,17 @@ from typing import Any
 import numpy
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from agentos.datasets import near, profile, texts
+from agentos.datasets import media, near, profile, texts
 from agentos.datasets.beside import Redact, Teller
 from agentos.datasets.shelf import DATA, Built, Facts, Stored
+from agentos.datasets.tally import SHOWN, Tally
 from agentos.datasets.writing import Content, read
 from agentos.errors import UserError
 from agentos.types import Json, StepReport
 
-ORDER = ("fix_text", "normalize", "redact", "drop_empty", "dedupe")
-"""Texts are mended before they are compared, so that copies are found which differ only in what is mended."""
-_SHOWN = 3
+ORDER = (*media.STEPS["image"], *media.STEPS["audio"], "fix_text", "normalize", "redact", "drop_empty", "dedupe")
+"""Files are read first. Texts are mended before they are compared: copies are found that differ in that alone."""
 _TRIED = 500
-
-
-@dataclass
-class Tally:
-    """What a step has done so far."""
-
-    step: str
-    changed: int = 0
-    dropped: int = 0
-    seconds: float = 0.0
-    examples: list[Json] = field(default_factory=list)
-    note: str = ""
-
-    def show(self, example: dict[str, Json]) -> None:
-        """Keeps one of the first examples."""
-        if len(self.examples) < _SHOWN:
-            self.examples.append(example)
-
-    def report(self) -> StepReport:
-        """As the caller is told."""
-        return StepReport(self.step, self.changed, self.dropped, round(self.seconds, 3), self.examples, self.note)
 
 
 def ordered(steps: Sequence[str], redact: Redact | None) -> list[str]:
@@ -70,7 +49,13 @@ class Cleaning:
         self._redact = redact
         self._work = work
         self._tell = tell
-        self.tallies = {step: Tally(step) for step in steps}
+        files = {step for each in media.STEPS.values() for step in each}
+        reading, why = media.wanted(steps, source.medium, set(steps) == set(ORDER))
+        self.tallies = {
+            step: Tally(step, note=why.get(step, "")) for step in steps
+            if step not in files or step in reading or step in why
+        }
+        self._files = media.Files(source.medium, {step: self.tallies[step] for step in reading}, tell)
         self._kinds: Counter[str] = Counter()
         self.columns: dict[str, str] = {}
         self._changed = bytearray()
@@ -92,8 +77,11 @@ class Cleaning:
         if not rows:
             raise UserError(f"nothing would be left of {self._source.name!r}; no cleaned data set was made")
         one = self._source
-        shape = profile.measure(staged, one.text if one.medium == "text" else (), one.label, self._tell)
-        facts = Facts(one.text, one.label, one.medium, one.guessed, 0, shape.balance, shape.lengths)
+        text, medium = one.text, one.medium
+        if 2 * self._files.texts >= max(rows, 1):  # pictures of pages are texts from now on
+            text, medium = (media.COLUMNS["ocr"],), "text"
+        shape = profile.measure(staged, text if medium == "text" else (), one.label, self._tell)
+        facts = Facts(text, one.label, medium, one.guessed, 0, shape.balance, shape.lengths)
         built = Built(staged, sha256, rows, self.columns, facts)
         return built, [tally.report() for tally in self.tallies.values()], sum(self._changed)
 
@@ -104,7 +92,7 @@ class Cleaning:
             source = self._source.path / DATA
             spelled = self._private_numbers(source)
             for found in read(source):
-                batch = _spell(found, spelled)
+                batch = self._files.add(_spell(found, spelled), done, self._source.rows)
                 content = content or Content(target, batch.schema)
                 content.write(self._batch(batch))
                 done += batch.num_rows
@@ -180,7 +168,7 @@ class Cleaning:
             if tally.step == "redact":
                 self._kinds += kinds
                 tally.show({"column": name, "kinds": {kind: count for kind, count in kinds.items()}})
-            elif len(tally.examples) < _SHOWN:
+            elif len(tally.examples) < SHOWN:
                 before, after = texts.around(self._safe(value), self._safe(made))
                 tally.show({"column": name, "before": before, "after": after})
         return pa.array(values, column.type)
@@ -210,7 +198,7 @@ class Cleaning:
             empty = numpy.array([texts.blank(value) for value in batch.column(name).to_pylist()], bool)
             keep = keep & ~empty if needed else keep
             if name in needed:
-                for index in numpy.flatnonzero(empty)[:_SHOWN].tolist():
+                for index in numpy.flatnonzero(empty)[:SHOWN].tolist():
                     row = {key: profile.shown(value) for key, value in batch.slice(index, 1).to_pylist()[0].items()}
                     tally.show({"column": name, "dropped": {key: self._brief(value) for key, value in row.items()}})
         if not needed:
@@ -231,7 +219,7 @@ class Cleaning:
         first = near.firsts(found.keys)
         keep = first == numpy.arange(len(first))
         why: dict[int, tuple[int, str]] = {
-            int(row): (int(first[row]), "the same") for row in numpy.flatnonzero(~keep)[:_SHOWN]
+            int(row): (int(first[row]), "the same") for row in numpy.flatnonzero(~keep)[:SHOWN]
         }
         exact = int((~keep).sum())
         torn = int((found.labels != found.labels[first]).sum())
@@ -244,7 +232,7 @@ class Cleaning:
                 elif keep[earlier] and keep[later]:
                     keep[later] = False
                     nearly += 1
-                    if nearly <= _SHOWN:
+                    if nearly <= SHOWN:
                         why[later] = (earlier, "nearly the same")
         tally.dropped = exact + nearly
         notes = [f"{exact:,} the same, {nearly:,} nearly the same"]

@@ -148,8 +148,9 @@ class DatasetService:
         def work(tell: Teller) -> Cleaned:
             began = time.perf_counter()
             with self._shelf.begin() as folder:
-                built, reports, changed = cleaning.Cleaning(stored, wanted, self._redact, folder, tell).run()
-                how = f"cleaned of {stored.name} ({', '.join(wanted)})"
+                one = cleaning.Cleaning(stored, wanted, self._redact, folder, tell)
+                built, reports, changed = one.run()
+                how = f"cleaned of {stored.name} ({', '.join(one.tallies)})"
                 line = f"{name}: {how}, {built.rows:,} rows, {built.sha256[:12]}"
                 more = self._more(
                     stored.name, (*stored.lineage, line), ctx.caller.user, time.perf_counter() - began,

@@ -18,6 +18,8 @@ from agentos.training.spec import HELD, RunSpec, read
 from agentos.types import Base, DataFile, FinetuneRequest, JobRequest, PretrainRequest, SearchRequest
 
 _VERSIONS = ("llm-agentos", "torch", "transformers", "peft", "tokenizers", "numpy")
+_BLOCKS = 8
+"""Blocks of text that an update of a new model is made of: a small corpus is worth more in many updates than in few."""
 MOST_TRIALS = 1000
 _RETRIES = 3
 """A run that is killed goes on from its last checkpoint; so often."""
@@ -77,7 +79,7 @@ def pretrain(request: PretrainRequest, data: DataFile, common: dict[str, Any]) -
     return RunSpec(
         run="", kind="pretrain", model="", data=data.name, data_path=str(data.path), data_hash=data.sha256,
         text=data.text, task=request.objective, method="full", scale=request.size, epochs=request.epochs,
-        seed=request.seed, patience=0, held_out=0.05, **common,
+        seed=request.seed, patience=0, held_out=0.05, rows=_BLOCKS, **common,
     )
 
 

@@ -9,7 +9,9 @@ from typing import Literal
 from agentos.types.calls import Json
 from agentos.types.units import Bytes, Count, Seconds, Timestamp
 
-CleaningStep = Literal["dedupe", "drop_empty", "fix_text", "normalize", "redact"]
+CleaningStep = Literal[
+    "dedupe", "drop_empty", "fix_text", "normalize", "redact", "pixels", "ocr", "features", "voice"
+]
 Medium = Literal["text", "image", "audio"]
 
 

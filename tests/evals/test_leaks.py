@@ -75,7 +75,8 @@ def test_there_are_examples_to_compare_with() -> None:
 
 
 def test_no_sentence_of_the_suite_is_shown_to_the_kernel() -> None:
-    leaks = [(case, text, other) for case, text in EXAMINED.items() for other in shown() if alike(text, other)]
+    others = shown()
+    leaks = [(case, text, other) for case, text in EXAMINED.items() for other in others if alike(text, other)]
     assert leaks == []
 
 
