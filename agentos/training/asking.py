@@ -222,5 +222,5 @@ def writing(asked: Asked) -> Told:
     columns = {name: list(one) for name, one in zip(("row", "loss", "tokens"), zip(*told, strict=True), strict=True)}
     made = of_tokens(np.array(columns["loss"]), np.array(columns["tokens"]))
     return Told(
-        columns, {"loss": made.loss, "perplexity": made.perplexity}, (), sum(lengths), time.monotonic() - started, notes
+        columns, {"loss": made.loss, "perplexity": made.perplexity.value if made.perplexity else None}, (), sum(lengths), time.monotonic() - started, notes
     )

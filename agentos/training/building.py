@@ -164,7 +164,7 @@ def assemble(
         objective = Answers(reader)
     model.train()
     budget = spec.tokens or _TOKENS[place.type]
-    given = spec.learning_rate or rate(spec.method, spec.task)
+    given = spec.learning_rate or rate(spec.method, spec.task, parameters)
     return Built(model, tokenizer, corpus, reader, objective, method, plan, budget, parameters, given)
 
 

@@ -81,7 +81,7 @@ def of_tokens(loss: Array, tokens: Array) -> Metrics:
         return Metrics(len(loss))
     mean = float(loss.sum() / count)
     return Metrics(
-        rows=len(loss), loss=_finite(mean), perplexity=perplexity(loss, tokens).value if math.isfinite(mean) else None,
+        rows=len(loss), loss=_finite(mean), perplexity=perplexity(loss, tokens) if math.isfinite(mean) else None,
         tokens=count,
     )
 

@@ -67,6 +67,7 @@ class Study:
         self._box = Mailbox(folder)
         self._trials, self._side = int(str(spec.limit["trials"])), int(str(spec.limit["side"]))
         weights = sum(path.stat().st_size for path in Path(spec.base_path).glob("*.safetensors"))
+        self._parameters = weights // 4
         self._methods = [name for name in _METHODS if name != "full" or weights < 4 * LARGE]
         storage = JournalStorage(JournalFileBackend(str(folder / "study.log")))
         # a seed that was used up to a kill would draw the same trials again
@@ -79,7 +80,8 @@ class Study:
             pruner=optuna.pruners.MedianPruner(n_startup_trials=_SURE, n_warmup_steps=1, n_min_trials=_SURE),
         )
         for method in self._methods[:3]:  # what one would have got without a search is always among its trials
-            given = {"method": method, f"rate {method}": rate(method, spec.task), "rank": spec.rank, "rows": spec.rows}
+            usual = rate(method, spec.task, self._parameters)
+            given = {"method": method, f"rate {method}": usual, "rank": spec.rank, "rows": spec.rows}
             self._study.enqueue_trial(given, skip_if_exists=True)
         self._open = {
             trial.number: (Trial(self._study, trial._trial_id), Follower(folder))
@@ -139,7 +141,7 @@ class Study:
     def _settings(self, trial: Trial) -> dict[str, Any]:
         """The fields of a trial's manifest that are tried out; of one that is known, those it has."""
         method = trial.suggest_categorical("method", self._methods)
-        usual = rate(method, self._spec.task)
+        usual = rate(method, self._spec.task, self._parameters)
         made = {
             "method": method,
             "learning_rate": trial.suggest_float(f"rate {method}", usual / 6, usual * 6, log=True),

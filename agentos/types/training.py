@@ -119,7 +119,7 @@ class Metrics:
     """Rows by their true label, columns by the predicted one."""
     loss: float | None = None
     """Mean negative log-likelihood, in nats: of the label, or of a token."""
-    perplexity: float | None = None
+    perplexity: Interval | None = None
     """e to the loss, of a model that writes text."""
     tokens: Count = 0
     seconds: Seconds = 0.0

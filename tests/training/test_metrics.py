@@ -133,7 +133,8 @@ def test_the_same_file_gives_the_same_intervals() -> None:
 def test_perplexity_weighs_tokens_and_not_rows(tmp_path: Path) -> None:
     told = metrics_of(written(tmp_path / "l.parquet", [2.0, 30.0], [1, 9]), ())
     assert told.loss == pytest.approx(3.2)
-    assert told.perplexity == pytest.approx(math.exp(3.2))
+    assert told.perplexity is not None and told.perplexity.value == pytest.approx(math.exp(3.2))
+    assert told.perplexity.low <= told.perplexity.value <= told.perplexity.high
     assert (told.tokens, told.rows) == (10, 2)
 
 
