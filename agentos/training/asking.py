@@ -221,6 +221,5 @@ def writing(asked: Asked) -> Told:
     told.sort()
     columns = {name: list(one) for name, one in zip(("row", "loss", "tokens"), zip(*told, strict=True), strict=True)}
     made = of_tokens(np.array(columns["loss"]), np.array(columns["tokens"]))
-    return Told(
-        columns, {"loss": made.loss, "perplexity": made.perplexity.value if made.perplexity else None}, (), sum(lengths), time.monotonic() - started, notes
-    )
+    figures = {"loss": made.loss, "perplexity": made.perplexity.value if made.perplexity else None}
+    return Told(columns, figures, (), sum(lengths), time.monotonic() - started, notes)
