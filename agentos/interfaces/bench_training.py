@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from agentos.config import Settings
+from agentos.datasets.beside import aside
 from agentos.errors import Failed, NotFound
 from agentos.training.spec import RESULT, RunSpec
 
 MODEL, WRITER = "all-minilm-l6", "qwen2.5-coder-0.5b"
-ROWS = 768
+ROWS = 512
 """Rows of the epoch."""
 WRITTEN = 48
 """Rows that LoRA learns to write."""
@@ -72,13 +73,8 @@ def _rows(data: Path | None, work: Path) -> list[tuple[str, str]]:
         import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
         from agentos.datasets import reading
-        from agentos.datasets.beside import Teller
 
-        loop = asyncio.new_event_loop()
-        try:
-            built = reading.store(data, work, Teller(_tell, loop))
-        finally:
-            loop.close()
+        built = asyncio.run(aside(_tell, lambda tell: reading.store(data, work, tell)))
         if not built.facts.text or not built.facts.label:
             raise Failed(f"{str(data)!r} has no text with labels; nothing was measured")
         table = pq.read_table(built.path)
