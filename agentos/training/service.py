@@ -284,7 +284,8 @@ class TrainingService:
                 line = follower.line(event)
                 if line:
                     done = event.get("step") if steps else None
-                    await progress(f"{now.model}: {line}", done, steps, "updates" if steps else "")
+                    unit = "trials" if now.kind == "search" else "updates"
+                    await progress(f"{now.model}: {line}", done, steps, unit if steps else "")
             if now.state not in ("queued", "running"):
                 return views.ended_well(now)
             if now.state == "queued" and now.job:
