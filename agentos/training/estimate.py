@@ -32,7 +32,7 @@ def estimate(spec: RunSpec, runs: Path, device: str = "cpu") -> Estimate:
     rows = len(raw.texts) if spec.held_path else len(hold_out(raw, spec.held_out, spec.seed)[0])
     tokens = sum(_tokens(text) for texts in raw.texts for text in texts) * rows / max(1, len(raw.texts)) + 2 * rows
     steps = -(-rows // spec.rows) * spec.epochs
-    return _of(spec, runs, device, tokens=int(tokens * spec.epochs), steps=steps, parameters=_parameters(spec))
+    return _of(spec, runs, device, tokens=int(tokens * spec.epochs), steps=steps, parameters=parameters(spec))
 
 
 def _tokens(text: str) -> float:
@@ -41,7 +41,8 @@ def _tokens(text: str) -> float:
     return wide + (len(text) - wide) / 4.3
 
 
-def _parameters(spec: RunSpec) -> float:
+def parameters(spec: RunSpec) -> float:
+    """About how many a run's model has, by its files."""
     if not spec.base_path:
         return _PARAMETERS[spec.scale]
     return sum(path.stat().st_size for path in Path(spec.base_path).glob("*.safetensors")) / 4

@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from agentos.errors import AgentosError, Failed, UserError
 from agentos.training.building import LARGE
+from agentos.training.estimate import parameters
 from agentos.training.events import Journal, write_atomically
 from agentos.training.following import Follower, result_of
 from agentos.training.mailbox import BEST, Mailbox
@@ -66,9 +67,8 @@ class Study:
         self._folder, self._spec, self._journal = folder, spec, journal
         self._box = Mailbox(folder)
         self._trials, self._side = int(str(spec.limit["trials"])), int(str(spec.limit["side"]))
-        weights = sum(path.stat().st_size for path in Path(spec.base_path).glob("*.safetensors"))
-        self._parameters = weights // 4
-        self._methods = [name for name in _METHODS if name != "full" or weights < 4 * LARGE]
+        self._parameters = int(parameters(spec))
+        self._methods = [name for name in _METHODS if name != "full" or self._parameters < LARGE]
         storage = JournalStorage(JournalFileBackend(str(folder / "study.log")))
         # a seed that was used up to a kill would draw the same trials again
         seed = spec.seed + 1000 * (len(storage.get_all_studies()) and self._known(storage))
@@ -96,8 +96,7 @@ class Study:
         """Searches until all trials have ended and the best of them is made once more; gives what came out.
 
         Raises:
-            UserError: no trial could be done with these data and this model.
-            Failed: all broke off, or the best one could not be repeated.
+            Failed: no trial came to its end, or the best one could not be repeated.
         """
         for trial, _follower in self._open.values():
             self._box.ask(str(trial.number), self._settings(trial))
@@ -206,7 +205,7 @@ class Study:
         value = float(trial.value or 0.0)
         return f"accuracy {value:.4g}" if self._spec.task == "text-classification" else f"loss {-value:.4g}"
 
-    def _nothing(self) -> AgentosError:
+    def _nothing(self) -> Failed:
         whys = [t.user_attrs.get("why", "") for t in self._study.get_trials(deepcopy=False)]
         why = next(filter(None, whys), "they were all stopped")
         return Failed(f"none of {len(whys)} trials came to its end; no model was made. The first: {why}")

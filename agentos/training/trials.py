@@ -66,8 +66,7 @@ def prepare(spec: RunSpec, folder: Path) -> None:
 
 def of(spec: RunSpec, folder: Path, trial: str, settings: dict[str, Any]) -> RunSpec:
     """A trial's manifest."""
-    given = {key: value for key, value in settings.items() if key in ("method", "learning_rate", "rows", "rank")}
-    made = replace(spec, kind="finetune", limit={}, **given)
+    made = replace(spec, kind="finetune", limit={}, **settings)
     if trial == BEST:
         return replace(made, data_path=str(folder / "data.parquet"))
     return replace(
