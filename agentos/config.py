@@ -28,6 +28,7 @@ class Settings:
     cache: Path = _doc("downloads that can be fetched again; default: `HOME/cache`", Path())  # type: ignore[assignment]
     kernel_model: str = _doc("the model that plans: a catalog name, or `litellm:PROVIDER/MODEL`", "qwen2.5-coder-0.5b")  # type: ignore[assignment]
     kernel_engine: str = _doc("`auto`, or the engine that runs the kernel model", "auto")  # type: ignore[assignment]
+    kernel_adapter: str = _doc("what the kernel model was trained to plan with: `auto`, `none`, or a folder", "auto")  # type: ignore[assignment]
     kernel_script: str = _doc("a script for the `scripted` engine, for tests and demonstrations", "")  # type: ignore[assignment]
     api_base: str = _doc("address of an OpenAI-compatible server for `litellm:` models; default: the provider's", "")  # type: ignore[assignment]
     url: str = _doc("address of a system on another machine, for clients; default: the socket in HOME", "")  # type: ignore[assignment]

@@ -19,7 +19,7 @@ from agentos.dispatch.context import Services
 from agentos.dispatch.dispatcher import Dispatcher, as_json
 from agentos.dispatch.looking import Looks, Read
 from agentos.engines.make import maker, served
-from agentos.errors import AgentosError, Failed, Retry
+from agentos.errors import AgentosError, Retry
 from agentos.jobs.make import executor
 from agentos.jobs.ours import OURS
 from agentos.jobs.ray import RayExecutor
@@ -40,6 +40,7 @@ from agentos.policy.owners import Owners
 from agentos.policy.people import People
 from agentos.policy.trash import TrashCan
 from agentos.registry import Registry, installed
+from agentos.resident import KernelModel, Schooling
 from agentos.resources import gpus
 from agentos.resources.machine import Machine
 from agentos.resources.watch import Watch
@@ -47,7 +48,7 @@ from agentos.secrets import Masker, Secrets
 from agentos.store import Store
 from agentos.training.records import Records
 from agentos.training.service import TrainingService
-from agentos.types import Approval, Call, Caller, Engine, Event, Json, ModelSpec, Plan, Progress
+from agentos.types import Approval, Call, Caller, Engine, Event, Json, Plan, Progress
 
 log = logging.getLogger(__name__)
 HOUR = 3600.0
@@ -79,9 +80,7 @@ class System:
         self.watch = Watch()
         self._kernel = KernelState(settings, self.registry)
         self._loaded = asyncio.Event()
-        self._engine: Engine | None = None
         self._servers: ClusterStart | None = None
-        self._reload = asyncio.Lock()
         self._background: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -129,6 +128,7 @@ class System:
             settings.home / "runs", Records(self.store), jobs=self.jobs, data=self.datasets, models=self.models.bases,
             room=lambda: (settings.job_cpus or machine.room()[0], len(machine.room()[2])),
         )
+        self.schooling = Schooling(settings, self.registry, self.training, self.models)
         services = Services(
             resources=machine, models=self.models, jobs=self.jobs, datasets=self.datasets, training=self.training,
             policy=self.monitor, audit=self.audit, trash=self.trash, kernel=self._kernel,
@@ -142,7 +142,8 @@ class System:
         )
         self._looks = Looks(dispatcher, self.monitor, self.approvals, self.audit, services)
         self.planner = Planner(
-            self.registry, collect(self.registry), self.kernel_engine, self._known, self._planned
+            self.registry, collect(self.registry), self.kernel_engine, known=self._known, timed=self._planned,
+            adapter=lambda: self._kernel.adapter,
         )
         self._checkpoints = await checkpoints(settings.database)
         graph = build(self.planner, dispatcher, self.registry, saver_on(self._checkpoints))
@@ -169,7 +170,9 @@ class System:
         self.models = ModelService(
             settings, self.store, self._makers, TrashCan(self.store, settings), keys=self._provider_keys
         )
-        self.planner = Planner(self.registry, collect(self.registry), self.kernel_engine)
+        self.planner = Planner(
+            self.registry, collect(self.registry), self.kernel_engine, adapter=lambda: self._kernel.adapter
+        )
         await self._load_kernel()
         return self.planner
 
@@ -181,8 +184,8 @@ class System:
         for part in ("runs", "training", "jobs", "models"):
             if hasattr(self, part):
                 await getattr(self, part).close()
-        if self._engine is not None:
-            await self._engine.unload()
+        if hasattr(self, "resident"):
+            await self.resident.unload()
         if hasattr(self, "_makers"):
             self._makers.close()
         if self._servers is not None:
@@ -291,34 +294,14 @@ class System:
         Raises:
             Retry: it is still loading.
         """
-        engine = self._engine
-        if engine is not None and getattr(engine, "alive", True):
-            return engine
-        async with self._reload:
-            if self._engine is None or not getattr(self._engine, "alive", True):
-                await self._load_kernel()
-        if self._engine is None:
-            raise Retry("the kernel model is still loading; try again in a moment")
-        return self._engine
+        return await self.resident.engine()
 
     async def _load_kernel(self) -> None:
-        settings = self.settings
-        name = settings.kernel_model
-        self.boot = f"loading {name}"
-        if name.startswith("litellm:") or settings.kernel_engine in ("litellm", "scripted"):
-            kind = "litellm" if name.startswith("litellm:") else settings.kernel_engine
-            engine = self._makers(kind)
-            spec = ModelSpec(name.removeprefix("litellm:"), context=settings.context, settings={
-                "script": settings.kernel_script, "api_base": settings.api_base, "timeout": settings.remote_timeout,
-                "keys": {**self._provider_keys()},
-            })
-            self._kernel.model = await engine.load(spec)
-        else:
-            engine = await self.models.acquire(name, settings.kernel_engine, pin=True, progress=self._boot_progress)
-            self._kernel.model = getattr(engine, "loaded", None)
-            if self._kernel.model is None:
-                raise Failed(f"the kernel model {name!r} ended just after it was loaded; its log is in {settings.logs}")
-        self._engine = engine
+        self.boot = f"loading {self.settings.kernel_model}"
+        self.resident = KernelModel(
+            self.settings, self.models, self._makers, self._kernel, keys=self._provider_keys, told=self._boot_progress
+        )
+        await self.resident.load()
 
     async def _boot_progress(
         self, message: str, done: float | None = None, total: float | None = None, unit: str = ""

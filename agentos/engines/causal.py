@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -18,10 +19,11 @@ from safetensors.torch import save_file
 from tokenizers.decoders import DecodeStream
 from torch import Tensor
 
-from agentos.engines.decoding import Draft, Grammar, Prior, decode, sampler
+from agentos.engines.decoding import Chooser, Draft, Grammar, Prior, decode
 from agentos.engines.kv import Segments, State, rotary_frequencies
 from agentos.engines.perplexity import perplexity
 from agentos.engines.stops import Shown
+from agentos.engines.tail import Tail
 from agentos.engines.weights import Head
 from agentos.errors import UserError
 from agentos.types import Completed, Generation, Message, ModelSpec, Prompt
@@ -57,14 +59,28 @@ class Causal:
         self._read: list[int] = []
         self._passes = 0
         self._guide: Any = None
-        self._waiting: deque[tuple[str, str]] = deque()
+        self._waiting: deque[tuple[str, str | None]] = deque()
         self._kept = Path(str(spec.settings["kv_cache"])) if spec.settings.get("kv_cache") else None
         self._identity = f"{spec.name}:{_identity(spec)}:{dtype}"
         self._tried: set[str] = set()
         self._unsaved: set[str] = set()
+        self._tail: Tail | None = None
         ends = model.generation_config.eos_token_id
         listed = ends if isinstance(ends, list) else [ends]
         self._ends = frozenset(e for e in [*listed, tokenizer.eos_token_id] if e is not None)
+
+    def adapt(self, folder: Path | None) -> bool:
+        """Lays an adapter beside the weights, in an earlier one's place; gives whether there is one now.
+
+        Raises:
+            Failed: it does not fit; the earlier one stays.
+        """
+        fresh = None if folder is None else Tail(self._model, folder, self._compute, self._device)
+        if self._tail is not None:
+            self._tail.remove()
+        self._tail = fresh
+        self._clear()  # what was read last was read under the other one
+        return fresh is not None
 
     def generate(
         self, request: Generation, emit: Callable[[str], None], cancelled: Callable[[], bool]
@@ -80,28 +96,44 @@ class Causal:
         if request.max_tokens == 0:
             self._plan_ahead(prompt)
             return Completed("stop", "")
-        pending, total = self._lay(prompt, request.max_tokens)
+        pending, total = self._lay(prompt, request.adapted and self._tail is not None)
         grammar = Grammar(self._guidance(), request.grammar) if request.grammar else None
         stream, shown, tokens = DecodeStream(skip_special_tokens=True), Shown(request.stop, emit), 0
         most = min(request.max_tokens, self.context - total)
         reason: Any = "stop"
+        choose = Chooser(self._head, request.temperature, request.seed, sums=grammar is not None)
         steps = decode(
-            self._forward, self._rewind, sampler(self._head, request.temperature, request.seed), pending,
+            self._forward, self._rewind, choose, pending,
             grammar=grammar, draft=self._draft(request.draft), ends=self._ends, most=most,
             prior=Prior(request.prior, self._piece) if request.prior else None,
         )
-        for token in steps:
-            tokens += 1
-            if shown.add(stream.step(self._tokenizer.backend_tokenizer, token) or ""):
-                break
-            if cancelled():
-                reason = "cancelled"
-                break
-        else:
-            if tokens >= most and not (grammar and grammar.finished):
-                reason = "length"
+        with self._adapted(request.adapted):
+            for token in steps:
+                tokens += 1
+                if shown.add(stream.step(self._tokenizer.backend_tokenizer, token) or ""):
+                    break
+                if cancelled():
+                    reason = "cancelled"
+                    break
+            else:
+                if tokens >= most and not (grammar and grammar.finished):
+                    reason = "length"
         spent = time.monotonic() - started
-        return Completed(reason, shown.finish(), total, total - len(pending), tokens, self._passes, spent)
+        sure = None if choose.doubt is None else math.exp(-choose.doubt)
+        cached = total - len(pending)
+        return Completed(reason, shown.finish(), total, cached, tokens, self._passes, spent, confidence=sure)
+
+    @contextlib.contextmanager
+    def _adapted(self, asked: bool) -> Iterator[None]:
+        if self._tail is None or not asked:
+            yield
+            return
+        self._tail.on = True
+        try:
+            yield
+        finally:
+            self._tail.on = False
+            self._read = []  # under the adapter: no other request may go on from it
 
     def perplexity(self, text: str) -> float:
         """How well the model foretells a text; lower is better."""
@@ -123,7 +155,7 @@ class Causal:
             return partial(self._save, self._unsaved.pop())
         return None
 
-    def _ahead(self, prefix: str, block: str) -> None:
+    def _ahead(self, prefix: str, block: str | None) -> None:
         with contextlib.suppress(UserError):  # too long: the request itself will say so
             self._segment(prefix, block)
 
@@ -167,9 +199,9 @@ class Causal:
         plain = {token for token in seen if len(str(self._tokenizer.decode([token])).strip()) < 2}
         return Draft(sources, frozenset(plain))
 
-    def _lay(self, prompt: Prompt, most: int) -> tuple[list[int], int]:
+    def _lay(self, prompt: Prompt, adapted: bool) -> tuple[list[int], int]:
         """Gets all of the prompt but its last tokens into the state; gives those, and the prompt's length."""
-        if prompt.blocks and prompt.tail and self._segments.movable:
+        if prompt.tail and (self._segments.movable if prompt.blocks else adapted):
             key = (prompt.prefix, prompt.blocks)
             if self._laid and self._laid[0] == key:
                 self._rewind(self._state.length - self._laid[1])
@@ -228,6 +260,7 @@ class Causal:
         self._unsaved.add(prefix)
 
     def _plan_ahead(self, prompt: Prompt) -> None:
+        self._waiting.append((prompt.prefix, None))
         self._waiting.extend((prompt.prefix, block) for block in prompt.blocks if self._segments.movable)
 
     def _file(self, prefix: str) -> Path | None:

@@ -184,24 +184,39 @@ def decode(
                 return
 
 
-def sampler(head: Any, temperature: float, seed: int | None) -> Choose:
+class Chooser:
     """Picks the likeliest token, or draws one at a temperature."""
-    generator = torch.Generator()
-    if seed is not None:
-        generator.manual_seed(seed)
-    elif temperature > 0:
-        generator.seed()
 
-    def choose(hidden: Tensor, allowed: Tensor | None, lean: Tensor | None = None) -> int:
+    def __init__(self, head: Any, temperature: float, seed: int | None, *, sums: bool = False) -> None:
+        """Over a head's logits.
+
+        Args:
+            head: The model's output layer.
+            temperature: 0 takes the likeliest.
+            seed: Of what is drawn; None draws otherwise each time.
+            sums: Whether to sum up how much else might have been chosen.
+        """
+        self._head, self._temperature = head, temperature
+        self._generator = torch.Generator()
+        if seed is not None:
+            self._generator.manual_seed(seed)
+        elif temperature > 0:
+            self._generator.seed()
+        self.doubt: float | None = 0.0 if sums else None
+        """The sum of the chosen tokens' negative log-likelihoods, in nats."""
+
+    def __call__(self, hidden: Tensor, allowed: Tensor | None, lean: Tensor | None = None) -> int:
+        """A token of the allowed ones or of all; `lean` is added to the logits."""
         if allowed is not None and len(allowed) == 1:
             return int(allowed[0])
-        logits = head.logits(hidden, allowed)
+        logits = self._head.logits(hidden, allowed)
         if lean is not None:
             logits = logits + lean.to(logits.device)
-        if temperature <= 0:
+        if self._temperature <= 0:
             best = int(logits.argmax())
         else:
-            best = int(torch.multinomial((logits / temperature).softmax(0).cpu(), 1, generator=generator))
+            odds = (logits / self._temperature).softmax(0).cpu()
+            best = int(torch.multinomial(odds, 1, generator=self._generator))
+        if self.doubt is not None:
+            self.doubt += float(logits.logsumexp(0) - logits[best])
         return best if allowed is None else int(allowed[best])
-
-    return choose

@@ -184,6 +184,16 @@ class ChildEngine:
         async with contextlib.aclosing(self._ask(f"perplexity/{next(self._numbers)}", line)) as answers:
             return float((await anext(answers))["perplexity"])
 
+    async def adapt(self, folder: Path | None) -> bool:
+        """Lays an adapter beside the weights for requests that ask for it; None takes it away.
+
+        Raises:
+            Failed: it does not fit the model, or the process died.
+        """
+        line = {"op": "adapt", "folder": None if folder is None else str(folder)}
+        async with contextlib.aclosing(self._ask(f"adapt/{next(self._numbers)}", line)) as answers:
+            return bool((await anext(answers))["adapted"])
+
     async def pulse(self) -> Pulse:
         """A sign of life.
 

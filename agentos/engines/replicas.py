@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from agentos.errors import Failed, UserError
 from agentos.types import (
@@ -145,6 +146,10 @@ class Replicas:
                     raise
             finally:
                 replica.owed -= 1
+
+    async def adapt(self, folder: Path | None) -> bool:
+        """False: vLLM has no adapter that acts on the end of a prompt alone."""
+        return False
 
     async def pulse(self) -> Pulse:
         """All of them together, for as long as one can answer; `repair` is what looks at each.

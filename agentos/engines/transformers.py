@@ -108,6 +108,14 @@ class Backend:
             raise UserError("this model gives labels or vectors and writes no text; name a causal model")
         return self._causal.generate(request, emit, cancelled)
 
+    def adapt(self, folder: Path | None) -> bool:
+        """Lays an adapter beside the weights of a model that writes text; None takes it away.
+
+        Raises:
+            Failed: it does not fit.
+        """
+        return self._causal is not None and self._causal.adapt(folder)
+
     def perplexity(self, text: str) -> float:
         """How well the model foretells a text.
 

@@ -172,6 +172,10 @@ class VllmEngine:
         """Nothing: `UserError`, since it is here to write text."""
         raise UserError("vLLM serves models that write text here; load a classifier or embedder with transformers")
 
+    async def adapt(self, folder: Path | None) -> bool:
+        """False: vLLM has no adapter that acts on the end of a prompt alone."""
+        return False
+
     async def pulse(self) -> Pulse:
         """A sign of life: tokens while it owes some, one token asked for now and then while it owes none.
 

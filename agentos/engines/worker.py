@@ -16,6 +16,7 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from agentos.engines import wire
@@ -142,6 +143,9 @@ class Worker:
             if (foretell := getattr(backend, "perplexity", None)) is None:
                 raise UserError(f"the {self._name} engine cannot tell how well a model foretells a text")
             return {"perplexity": foretell(line["text"])}
+        if op == "adapt":
+            adapt = getattr(backend, "adapt", None)
+            return {"adapted": bool(adapt and adapt(Path(line["folder"]) if line["folder"] else None))}
         if op == "predict":
             return {"predicted": dataclasses.asdict(backend.predict(line["texts"]))}
         if ident in self._cancelled:

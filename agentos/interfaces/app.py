@@ -10,7 +10,7 @@ from agentos.config import Settings
 from agentos.metrics import Metrics
 from agentos.registry import Registry
 from agentos.resources.watch import Watch
-from agentos.types import Caller, Event, Jobs, Json, Models, Plan, Role, Training
+from agentos.types import Caller, Event, Jobs, Json, Models, Plan, Role, Trained, Training
 
 
 class Approvals(Protocol):
@@ -110,6 +110,34 @@ class JobsHere(Jobs, Protocol):
         ...
 
 
+class Resident(Protocol):
+    """The kernel's model and its adapters."""
+
+    def shown(self) -> dict[str, Any]:
+        """Which adapter is in force, what was before it, and its manifest."""
+        ...
+
+    async def promote(self, name: str, figures: Mapping[str, Any]) -> None:
+        """Puts an adapter in force."""
+        ...
+
+    async def rollback(self) -> None:
+        """Puts the one in force that was so before."""
+        ...
+
+
+class Schooling(Protocol):
+    """Trains adapters for the kernel."""
+
+    async def train(self, caller: Caller, *, rows: int = ..., epochs: int = ..., seed: int = ...) -> Trained:
+        """Begins a run."""
+        ...
+
+    async def keep(self, run: str) -> dict[str, Any]:
+        """Keeps what a run made."""
+        ...
+
+
 class System(Protocol):
     """The running system as the doors see it."""
 
@@ -124,6 +152,16 @@ class System(Protocol):
     boot_error: str
     metrics: Metrics
     watch: Watch
+
+    @property
+    def resident(self) -> Resident:
+        """The kernel's model."""
+        ...
+
+    @property
+    def schooling(self) -> Schooling:
+        """What trains it."""
+        ...
 
     @property
     def people(self) -> People:

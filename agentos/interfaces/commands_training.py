@@ -42,12 +42,12 @@ def runs(args: Namespace) -> int:
         return _plot(session.client, args)
     if args.action == "show":
         return _show(session.client, args)
-    listed = _listed(session.client)
+    found = listed(session.client)
     if args.json:
-        print(json.dumps(listed, ensure_ascii=False))
+        print(json.dumps(found, ensure_ascii=False))
         return 0
     room = shutil.get_terminal_size((80, 24)).columns - 1 if moving(sys.stdout) else 10_000
-    print("\n".join(table(listed, room, colourful(sys.stdout))))
+    print("\n".join(table(found, room, colourful(sys.stdout))))
     return 0
 
 
@@ -90,14 +90,15 @@ def _cell(row: dict[str, Any], key: str) -> str:
     return f"{said:.4g}" if key == "loss" else clean(str(said), lines=False)
 
 
-def _listed(client: Client) -> dict[str, Any]:
+def listed(client: Client) -> dict[str, Any]:
+    """The newest runs."""
     return client.request("POST", "/v1/syscalls/training.runs", {"args": {}, "session": client.session})
 
 
 def _show(client: Client, args: Namespace) -> int:
     run = args.run[0]
     told = events(client, run)
-    row = next((row for row in _listed(client)["runs"] if row["run"] == run), {"run": run})
+    row = next((row for row in listed(client)["runs"] if row["run"] == run), {"run": run})
     if args.json:
         print(json.dumps({"run": row, "events": told}, ensure_ascii=False))
     else:

@@ -32,7 +32,7 @@ def main(args: Namespace) -> int:
     if _asks_permissions(text):
         share, table, data = _permissions(text, args.suite, settings)
     else:
-        report = asyncio.run(_plans(args.suite, settings))
+        report = asyncio.run(score(args.suite, settings))
         share, table, data = report.total.exact.share, report.table(), report.to_json()
     print(table)
     if args.json:
@@ -82,9 +82,15 @@ def _permissions(text: str, name: str, settings: Settings) -> tuple[float, str, 
     return report.right / len(report.results), "\n".join(lines), {"suite": name, "right": report.right, "rows": rows}
 
 
-async def _plans(suite_name: str, settings: Settings) -> Report:
-    suite = load_suite(suite_name, installed())
-    async with planning(settings, _tell) as (planner, _engine, table):
+async def score(suite_name: str, settings: Settings) -> Report:
+    """What the kernel that the settings name makes of a suite.
+
+    Raises:
+        AgentosError: there is no such suite, or the model cannot be loaded.
+    """
+    base = installed()
+    suite = load_suite(suite_name, base)
+    async with planning(settings, tell, suite.table(base)) as (planner, _engine, table):
 
         async def plan_one(text: str) -> Planned:
             started = time.monotonic()
@@ -103,5 +109,6 @@ async def _plans(suite_name: str, settings: Settings) -> Report:
     return report
 
 
-async def _tell(message: str, done: float | None = None, total: float | None = None, unit: str = "") -> None:
+async def tell(message: str, done: float | None = None, total: float | None = None, unit: str = "") -> None:
+    """Says on standard error how far loading is."""
     print(f"{message}{f' {100 * done / total:.0f}%' if done and total else ''}", file=sys.stderr)

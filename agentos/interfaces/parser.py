@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     _runs(add)
     _models(add)
     _jobs(add)
+    _kernel(add)
     _system(add)
     _policy(add)
     return parser
@@ -85,6 +86,19 @@ def _models(add: Add) -> None:
     models.add_argument("--seed", default="", help="deal out sizes differently, where the trace gives none")
     models.add_argument("--equal", action="store_true", help="give every model the same size")
     models.add_argument("--pins", action="store_true", help="keep a model while it answers; loads wait for that")
+
+
+def _kernel(add: Add) -> None:
+    kernel = add("kernel", "commands_kernel:kernel", "show, train or take back what the kernel plans with", json=True)
+    kernel.add_argument(
+        "action", nargs="?", choices=("train", "rollback", "off"),
+        help="train makes an adapter from the table and promotes it if it is better; off plans with the base alone",
+    )
+    kernel.add_argument("--rows", type=int, default=0, metavar="N", help="train: sentences to learn from (4800)")
+    kernel.add_argument("--epochs", type=int, default=1, metavar="N", help="train: passes over them (1)")
+    kernel.add_argument("--seed", type=int, default=0, metavar="N", help="train: of every draw (0)")
+    kernel.add_argument("--run", default="", help="train: go on with a run that was begun earlier")
+    kernel.add_argument("--suite", action="append", default=[], metavar="SUITE", help="to be better on (plans, unseen)")
 
 
 def _jobs(add: Add) -> None:

@@ -13,13 +13,20 @@ from agentos.types import Engine, Progress
 
 
 @contextlib.asynccontextmanager
-async def planning(settings: Settings, progress: Progress) -> AsyncIterator[tuple[Planner, Engine, Registry]]:
+async def planning(
+    settings: Settings, progress: Progress, table: Registry | None = None
+) -> AsyncIterator[tuple[Planner, Engine, Registry]]:
     """The planner, its model's engine and the table.
+
+    Args:
+        settings: The settings in force.
+        progress: Told how the model's arrival goes.
+        table: What is planned over, such as a suite's own table; the installed syscalls by default.
 
     Raises:
         AgentosError: the model cannot be fetched or loaded.
     """
-    system = System(settings)
+    system = System(settings, table)
     try:
         planner = await system.plan_only(progress)
         yield planner, await system.kernel_engine(), system.registry

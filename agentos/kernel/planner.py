@@ -10,11 +10,13 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
 from agentos.errors import UserError
-from agentos.kernel import language, words
+from agentos.kernel import language, sheets, words
 from agentos.kernel.examples import Example
 from agentos.kernel.pages import Pages
 from agentos.kernel.retrieval import Found, Retrieval
+from agentos.kernel.sheets import Sheets
 from agentos.kernel.spans import SpanFinder, without_repeats
+from agentos.kernel.tuned import Manifest
 from agentos.registry import Registry
 from agentos.types import Completed, Engine, Generation, Json, Message, Plan, Prompt, Step
 
@@ -28,6 +30,8 @@ The calls:
 """
 LEANING = 16.0
 """How much retrieval leans on the choice of syscall: log-odds for a likeness of 1 against one of 0."""
+LEANING_ADAPTED = 3.0
+"""The same for a kernel that was trained to read the table."""
 UNLIKE = 0.25
 """A sentence less like every example than this leans towards `none()`."""
 TOLD = 300
@@ -49,8 +53,10 @@ class Planned:
     plan: Plan
     completed: Completed | None = None
     found: Found | None = None
+    confidence: float | None = None
+    """Probability of the plan among those that could have been written, where the engine tells."""
     answered: str = ""
-    """What a plan without steps is: `chat`, `declined`, `asked` or `unplanned`."""
+    """What a plan without steps is: `chat`, `declined`, `asked`, `unsure` or `unplanned`."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,9 @@ class Planner:
     """Plans with any engine; one that cannot follow a grammar is held to the language by reading it back."""
 
     def __init__(
-        self, table: Registry, examples: Iterable[Example], engine: Callable[[], Awaitable[Engine]],
+        self, table: Registry, examples: Iterable[Example], engine: Callable[[], Awaitable[Engine]], *,
         known: Callable[[], Iterable[str]] = tuple, timed: Callable[[float], None] = lambda seconds: None,
+        adapter: Callable[[], Manifest | None] = lambda: None,
     ) -> None:
         """A planner over a table.
 
@@ -76,6 +83,7 @@ class Planner:
             engine: Gives the kernel's loaded engine, and waits for it where it is still loading.
             known: Names of things that exist, which a sentence may name in any words.
             timed: Told of each plan how many seconds it took.
+            adapter: The adapter that the engine holds, which was trained to plan.
         """
         self._table = table
         self._examples = list(examples)
@@ -84,6 +92,8 @@ class Planner:
         self._known = known
         self._timed = timed
         self._pages = Pages(table, PREFIX)
+        self._sheets = Sheets(table)
+        self._adapter = adapter
         self._engine = engine
         self._numbers = itertools.count(1)
 
@@ -94,18 +104,26 @@ class Planner:
             busy: Whether the processors are wanted elsewhere: two that compute on all cores make each other many times
                 slower, so that what could wait would take more from the other than it needs.
         """
+        if self._adapter() is not None:
+            for prefix in self._sheets.prefixes:
+                await self._ahead(Prompt(prefix))
+            return
         for prefix, blocks in self._pages.known(self._retrieval.around):
             for start in range(0, len(blocks), _SLICE):
                 while busy():  # noqa: ASYNC110
                     await asyncio.sleep(_BUSY)
-                await self._ahead(prefix, blocks[start : start + _SLICE])
+                await self._ahead(Prompt(prefix, blocks[start : start + _SLICE], chat=True))
 
     async def prepare(self, sentence: str) -> None:
         """Has the engine compute the states that a sentence's prompt will be made of."""
-        await self._ahead(*self._pages.lay(self._retrieval.find(sentence)))
+        found = self._retrieval.find(sentence)
+        if self._adapter() is not None:
+            laid = self._sheets.lay(found)
+            await self._ahead(Prompt(laid.prefix, laid.blocks))
+            return
+        await self._ahead(Prompt(*self._pages.lay(found), chat=True))
 
-    async def _ahead(self, prefix: str, blocks: tuple[str, ...]) -> None:
-        prompt = Prompt(prefix, blocks, "", chat=True)
+    async def _ahead(self, prompt: Prompt) -> None:
         await _finish(await self._engine(), Generation(self._id("ahead"), prompt, max_tokens=0))
 
     async def plan(self, sentence: str, name: str = "", correction: Correction | None = None) -> Planned:
@@ -125,26 +143,39 @@ class Planner:
     async def _planned(self, sentence: str, name: str, correction: Correction | None) -> Planned:
         found = self._retrieval.find(sentence)
         for attempt in (1, 2):
-            completed = await self._write(sentence, found, correction)
+            trained = correction is None and self._adapter() is not None
+            request = self._read_off(sentence, found) if trained else self._shown(sentence, found, correction)
+            completed = await _finish(await self._engine(), request)
             try:
                 parsed = language.parse(completed.text, self._table)
                 steps = self.checked(parsed.steps, {(m.syscall, m.parameter) for m in parsed.missing})
             except UserError as error:
                 if attempt == 2:
                     reply = words.unplanned(sentence, str(error))
-                    return Planned(Plan(name, (), reply), completed, found, "unplanned")
+                    return Planned(Plan(name, (), reply), completed, found, answered="unplanned")
                 correction = Correction(Plan(name), f"{completed.text!r}: {error}")
                 continue
             if parsed.missing:
                 reply = words.asked(sentence, parsed.missing, self._table)
-                return Planned(Plan(name, (), reply), completed, found, "asked")
+                return Planned(Plan(name, (), reply), completed, found, answered="asked")
             if parsed.chat:
-                return Planned(Plan(name, (), await self._small_talk(sentence)), completed, found, "chat")
+                return Planned(Plan(name, (), await self._small_talk(sentence)), completed, found, answered="chat")
             if steps:
-                return Planned(Plan(name, steps), completed, found)
+                sure, least = self._confidence(completed)
+                if sure is not None and sure < least:
+                    reply = words.unsure(sentence, language.write(steps, self._table))
+                    return Planned(Plan(name, (), reply), completed, found, sure, "unsure")
+                return Planned(Plan(name, steps), completed, found, sure)
             reply = words.declined(sentence, [entry.name for entry in found.entries[:3]])
-            return Planned(Plan(name, (), reply), completed, found, "declined")
+            return Planned(Plan(name, (), reply), completed, found, answered="declined")
         raise AssertionError("unreachable")
+
+    def _confidence(self, completed: Completed) -> tuple[float | None, float]:
+        """How sure the kernel is of a plan, calibrated, and how sure it must be; None where that is not known."""
+        adapter = self._adapter()
+        if adapter is None or completed.confidence is None:
+            return None, 0.0
+        return float(completed.confidence**adapter.slope), adapter.threshold
 
     def checked(self, steps: Sequence[Step], missing: Set[tuple[str, str]] = frozenset()) -> tuple[Step, ...]:
         """The steps with their arguments' types put right; defaults are filled in at the call.
@@ -163,7 +194,21 @@ class Planner:
             right.append(replace(step, args={n: v for n, v in kept.items() if n not in repeated}))
         return tuple(right)
 
-    async def _write(self, sentence: str, found: Found, correction: Correction | None) -> Completed:
+    def _read_off(self, sentence: str, found: Found) -> Generation:
+        """The request to a kernel that was trained to read the table: a sheet of it and the sentence."""
+        laid = self._sheets.lay(found)
+        spans = self._spans.find(sentence, self._known())
+        weights = {f"{entry.name}(": found.weights.get(entry.name, 0.0) for entry in laid.entries}
+        weights |= {answer: found.weights.get(answer, 0.0) for answer in (language.NONE, language.CHAT)}
+        return Generation(
+            self._id("plan"), Prompt(laid.prefix, laid.blocks, sheets.tail(sentence)), max_tokens=256,
+            grammar=language.grammar(laid.entries, spans),
+            prior={start: LEANING_ADAPTED * weight for start, weight in weights.items()},
+            draft=(self._guess(found, spans), sentence), adapted=True,
+        )
+
+    def _shown(self, sentence: str, found: Found, correction: Correction | None) -> Generation:
+        """The request to an untrained kernel: retrieved syscalls with examples like the sentence."""
         tail = sentence.strip()
         if correction is not None:
             was = language.write(correction.plan.steps, self._table) if correction.plan.steps else ""
@@ -174,13 +219,12 @@ class Planner:
         weights[language.NONE] = max(weights[language.NONE], UNLIKE)
         shown = tuple(weights)
         weights |= {start: weight for start, weight in found.beginnings.items() if start.startswith(shown)}
-        request = Generation(
+        return Generation(
             self._id("plan"), Prompt(*self._pages.lay(found), tail, chat=True), max_tokens=256,
             grammar=language.grammar(found.entries, spans),
             prior={start: LEANING * weight for start, weight in weights.items()},
             draft=(self._guess(found, spans), sentence),
         )
-        return await _finish(await self._engine(), request)
 
     def _guess(self, found: Found, spans: language.Spans) -> str:
         """The nearest example's answer with its names replaced by the sentence's."""

@@ -10,6 +10,7 @@ from collections import deque
 import agentos
 from agentos.config import Settings
 from agentos.errors import unknown
+from agentos.kernel.tuned import Manifest
 from agentos.registry import Registry
 from agentos.syscall import Syscall
 from agentos.types import Help, HelpEntry, KernelStatus, LoadedModel
@@ -25,6 +26,7 @@ class KernelState:
         self._started = time.monotonic()
         self._times: deque[float] = deque(maxlen=1000)
         self.model: LoadedModel | None = None
+        self.adapter: Manifest | None = None
         self.plans = 0
 
     def planned(self, seconds: float) -> None:

@@ -36,6 +36,13 @@ def asked(sentence: str, missing: Sequence[Missing], table: Registry) -> str:
     return "; ".join(f"{i.syscall} needs '{i.parameter}' ({doc}): which one?" for i, doc in listed)
 
 
+def unsure(sentence: str, plan: str) -> str:
+    """The plan is likelier wrong than right; the person is asked instead."""
+    if language(sentence) == "zh":
+        return f"不太确定你的意思，什么都没有执行。你是想要：\n{plan}\n吗？请说得更明确一些。"
+    return f"Not sure what you mean; nothing was run. Did you mean this?\n{plan}\nPlease say it more plainly."
+
+
 def unplanned(sentence: str, why: str) -> str:
     """The model's plan could not be used, and neither could its second one."""
     if language(sentence) == "zh":

@@ -58,6 +58,11 @@ class Bases:
         digest = hashlib.sha256(json.dumps([under.weights, stored.weights], sort_keys=True).encode()).hexdigest()
         return Base(name, stored.kind, under.path, digest, stored.parameters, stored.context, adapter)
 
+    def fetched(self, model: str) -> str:
+        """The hash of what a stored model was fetched as; empty where it is not here."""
+        stored = self._shelf.get(model)
+        return "" if stored is None else stored.sha256
+
     def free(self, wanted: str | None, otherwise: str) -> str:
         """A name for a model that is to be made: the one that was asked for, or one that is free.
 

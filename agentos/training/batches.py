@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,10 +13,23 @@ def epoch_order(seed: int, epoch: int, count: int) -> list[int]:
     return [int(at) for at in np.random.default_rng([seed, epoch]).permutation(count)]
 
 
-def updates(seed: int, epoch: int, count: int, rows: int) -> list[list[int]]:
-    """One epoch's rows, cut into updates; the last one has what is left."""
-    order = epoch_order(seed, epoch, count)
-    return [order[start : start + rows] for start in range(0, count, rows)]
+def updates(seed: int, epoch: int, behind: Sequence[int], rows: int) -> list[list[int]]:
+    """One epoch's rows, cut into updates; the last one of each beginning has what is left.
+
+    Args:
+        seed: Of the run.
+        epoch: Counted from 0.
+        behind: Which beginning each row follows; rows of an update follow the same one.
+        rows: Of an update.
+    """
+    order = epoch_order(seed, epoch, len(behind))
+    if len(set(behind)) <= 1:
+        return [order[start : start + rows] for start in range(0, len(order), rows)]
+    together: dict[int, list[int]] = defaultdict(list)
+    for row in order:
+        together[behind[row]].append(row)
+    made = [some[start : start + rows] for some in together.values() for start in range(0, len(some), rows)]
+    return [made[at] for at in epoch_order(seed + 1, epoch, len(made))]
 
 
 def cut(rows: Sequence[int], lengths: Sequence[int], most: int, padded: bool) -> Iterator[list[int]]:
@@ -39,9 +53,9 @@ def cut(rows: Sequence[int], lengths: Sequence[int], most: int, padded: bool) ->
         yield batch
 
 
-def steps(count: int, rows: int, epochs: int) -> int:
-    """Updates of a whole run."""
-    return -(-count // rows) * epochs
+def steps(behind: Sequence[int], rows: int, epochs: int) -> int:
+    """Updates of a whole run, of rows that follow those beginnings."""
+    return sum(-(-count // rows) for count in Counter(behind).values()) * epochs
 
 
 def evaluations(per_epoch: int, updates_per_epoch: int) -> set[int]:

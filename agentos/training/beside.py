@@ -20,6 +20,26 @@ from agentos.types import (
 )
 
 
+class Listening(Protocol):
+    """Who asked for a run, and hears how far it is."""
+
+    @property
+    def caller(self) -> Caller:
+        """Who asked."""
+        ...
+
+    @property
+    def call(self) -> str:
+        """The call's id; the same one never begins two runs."""
+        ...
+
+    async def progress(
+        self, message: str, done: float | None = None, total: float | None = None, unit: str = ""
+    ) -> None:
+        """Tells how far it is."""
+        ...
+
+
 class Queue(Protocol):
     """What runs jobs."""
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from agentos.engines import adapters
 from agentos.engines.footprint import exhausted
 from agentos.errors import Failed, UserError
-from agentos.training import dropout, encoding
+from agentos.training import batches, dropout, encoding
 from agentos.training.data import Corpus, Parts, balance, parts
 from agentos.training.events import write_atomically
 from agentos.training.methods import Method, rate
@@ -132,7 +132,7 @@ def rows(spec: RunSpec, read: Parts, model: Any, tokenizer: Any) -> Corpus:
     length = encoding.longest(model, tokenizer, spec.length, spec.task)
     if spec.task == "text-classification":
         return encoding.classified(read, tokenizer, length)
-    return encoding.answered(read, tokenizer, length)
+    return (encoding.behind if spec.shared else encoding.answered)(read, tokenizer, length)
 
 
 def assemble(
@@ -142,9 +142,12 @@ def assemble(
     parameters = sum(parameter.numel() for parameter in model.parameters())
     model.to(place)
     calm(model, place)
-    total = -(-len(corpus.train) // spec.rows) * spec.epochs
+    total = batches.steps([row.behind for row in corpus.train], spec.rows, spec.epochs)
     torch.manual_seed(spec.seed)
-    method = Method(model, spec.method, rank=spec.rank, total=total, task=spec.task, base=spec.base)
+    method = Method(
+        model, spec.method, rank=spec.rank, total=total, task=spec.task, base=spec.base,
+        above=spec.above,
+    )
     if spec.method != "full" and spec.task != "text-classification" and new:
         raise Failed(f"{spec.base!r} lacks {len(new)} of its weights ({new[0]!r} is the first); nothing was trained")
     model = method.model
@@ -153,6 +156,10 @@ def assemble(
     half = kept.half if kept else _half(spec, place, model)
     reader = Reader(model, place, pad, half)
     packed = reader.try_packed(corpus.train) if kept is None or kept.packed else False
+    if spec.shared:
+        if not packed:
+            raise Failed(f"{spec.base!r} is of a build whose rows cannot share a beginning; nothing was trained")
+        reader.share(corpus.shared)
     plan = kept or Plan(place.type, half, packed)
     if kept is None:
         write_atomically(folder / PLAN, json.dumps(asdict(plan)))

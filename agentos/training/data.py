@@ -36,6 +36,8 @@ class Row:
     label: int = -1
     start: int = 0
     """The first token that is to be learned, of a model that writes."""
+    behind: int = -1
+    """Which of the corpus' shared beginnings it follows."""
 
 
 @dataclass
@@ -49,6 +51,8 @@ class Corpus:
     cut: float = 0.0
     """Share of the rows that are longer than what is read of them."""
     notes: list[str] = field(default_factory=list)
+    shared: tuple[np.ndarray[Any, np.dtype[np.int64]], ...] = ()
+    """Beginnings, each of which many rows follow."""
 
 
 def read(path: str, text: tuple[str, ...], label: str | None) -> Raw:

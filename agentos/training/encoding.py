@@ -86,6 +86,34 @@ def answered(parts: Parts, tokenizer: Any, length: int) -> Corpus:
     return Corpus(train, held, (), parts.held_hash, share, _said(share, length))
 
 
+def behind(parts: Parts, tokenizer: Any, length: int) -> Corpus:
+    """Rows of a beginning that many have, what follows it, and what is to be answered; no template is laid around.
+
+    Raises:
+        UserError: a row is longer than what is read of it, or has nothing to be answered.
+    """
+    found: dict[str, int] = {}
+
+    def encode(raw: Raw, rows: list[int]) -> list[Row]:
+        some = [raw.texts[at] for at in rows]
+        prompts, answers = (_ids(tokenizer, [texts[place] for texts in some]) for place in (1, 2))
+        made = []
+        for at, texts, prompt, answer in zip(rows, some, prompts, answers, strict=True):
+            ids = [*prompt, *answer, tokenizer.eos_token_id]
+            if not prompt or not answer or len(ids) > length:
+                raise UserError(
+                    f"row {at} has {len(ids)} tokens of {len(answer)} to be answered, and {length} are read; "
+                    "nothing was trained"
+                )
+            number = found.setdefault(texts[0], len(found))
+            made.append(Row(at, np.array(ids, dtype=np.int64), start=len(prompt), behind=number))
+        return made
+
+    train, held = encode(parts.train, parts.train_at), encode(parts.held, parts.held_at)
+    shared = tuple(np.array(ids, dtype=np.int64) for ids in _ids(tokenizer, list(found)))
+    return Corpus(train, held, (), parts.held_hash, shared=shared)
+
+
 def _laid(tokenizer: Any, prompt: str, answer: str) -> tuple[str, str]:
     if not prompt or not getattr(tokenizer, "chat_template", None):
         return prompt, answer

@@ -30,7 +30,9 @@ def estimate(spec: RunSpec, runs: Path, device: str = "cpu") -> Estimate:
     """
     raw = read(spec.data_path, spec.text, spec.label if spec.kind != "pretrain" else None)
     rows = len(raw.texts) if spec.held_path else len(hold_out(raw, spec.held_out, spec.seed)[0])
-    tokens = sum(_tokens(text) for texts in raw.texts for text in texts) * rows / max(1, len(raw.texts)) + 2 * rows
+    # what rows share is read once
+    counted = sum(_tokens(text) for texts in raw.texts for text in texts[spec.shared :])
+    tokens = counted * rows / max(1, len(raw.texts)) + 2 * rows
     steps = -(-rows // spec.rows) * spec.epochs
     return _of(spec, runs, device, tokens=int(tokens * spec.epochs), steps=steps, parameters=parameters(spec))
 

@@ -63,7 +63,8 @@ class Loop:
         self._rows = parts.corpus.train
         self._lengths = [len(row.ids) for row in self._rows]
         spec = parts.spec
-        self.per_epoch = batches.steps(len(self._rows), spec.rows, 1)
+        self._behind = [row.behind for row in self._rows]
+        self.per_epoch = batches.steps(self._behind, spec.rows, 1)
         self.total = self.per_epoch * spec.epochs
         self.target = self._target()
         self._looks = batches.evaluations(spec.evaluations, self.per_epoch)
@@ -140,7 +141,7 @@ class Loop:
         parts, done = self._parts, self.progress
         epoch, index = divmod(done.update, self.per_epoch)
         if self._epoch_updates[0] != epoch:
-            made = batches.updates(parts.spec.seed, epoch, len(self._rows), parts.spec.rows)
+            made = batches.updates(parts.spec.seed, epoch, self._behind, parts.spec.rows)
             self._epoch_updates = (epoch, made)
         chosen = sorted(self._epoch_updates[1][index], key=lambda row: (-self._lengths[row], row))
         mine = parts.group.share(chosen)
@@ -192,7 +193,7 @@ class Loop:
 
     def probe(self) -> float:
         """Seconds that an update takes, by the first one's gradient; nothing is changed."""
-        chosen = batches.updates(self._parts.spec.seed, 0, len(self._rows), self._parts.spec.rows)[0]
+        chosen = batches.updates(self._parts.spec.seed, 0, self._behind, self._parts.spec.rows)[0]
         mine = sorted(chosen, key=lambda row: (-self._lengths[row], row))
         weight = self._parts.objective.weight([self._rows[row] for row in mine])
         for _ in range(2):  # the first one warms up
@@ -278,7 +279,12 @@ class Loop:
         """What the model says of the rows that were held out."""
         held: list[Row] = self._parts.corpus.held
         lengths = [len(row.ids) for row in held]
-        cut = batches.cut(range(len(held)), lengths, self.progress.budget, self._parts.padded)
+        beginnings = sorted({row.behind for row in held})
+        together = [[at for at, row in enumerate(held) if row.behind == one] for one in beginnings]
+        cut = [
+            part for some in together
+            for part in batches.cut(some, lengths, self.progress.budget, self._parts.padded)
+        ]
         model = self._parts.method.model
         model.eval()
         try:

@@ -15,7 +15,7 @@ from typing import Any
 
 from agentos.errors import AgentosError, UserError
 from agentos.training.spec import HELD, RunSpec, read
-from agentos.types import Base, DataFile, FinetuneRequest, JobRequest, PretrainRequest, SearchRequest
+from agentos.types import AdapterRequest, Base, DataFile, FinetuneRequest, JobRequest, PretrainRequest, SearchRequest
 
 _VERSIONS = ("llm-agentos", "torch", "transformers", "peft", "tokenizers", "numpy")
 _BLOCKS = 8
@@ -66,6 +66,23 @@ def finetune(request: FinetuneRequest, data: DataFile, base: Base, common: dict[
         base_hash=base.sha256, adapter_path=base.adapter, task=task, method=request.method, epochs=request.epochs,
         learning_rate=request.learning_rate, seed=request.seed, rows=request.rows, length=request.length,
         rank=request.rank, balanced=request.balanced, patience=request.patience, **common,
+    )
+
+
+def adapter(data: DataFile, base: Base, how: AdapterRequest, common: dict[str, Any]) -> RunSpec:
+    """The manifest of a run that makes an adapter over rows of (what is shown, what follows, the answer).
+
+    Raises:
+        UserError: the base writes no text.
+    """
+    if base.kind != "causal":
+        raise UserError(f"{base.name!r} is a model of the kind {base.kind!r} and cannot be a kernel; nothing was begun")
+    return RunSpec(
+        run="", kind="finetune", model=how.output, data=data.name, data_path=str(data.path), data_hash=data.sha256,
+        text=data.text, shared=True, base=base.name, base_path=str(base.path), base_hash=base.sha256,
+        task="causal-lm", method="lora", epochs=how.epochs, learning_rate=how.learning_rate, seed=how.seed, rows=16,
+        length=512, rank=how.rank, above=how.above, patience=0, evaluations=3, tokens=640, held_path=str(how.held),
+        held_out=0.0, **common,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -36,10 +37,18 @@ def linears(model: Any) -> list[str]:
     ]
 
 
+def _layer(name: str) -> int:
+    """Which layer, counted from 0, a module lies in; what lies in none counts as in the last."""
+    said = re.search(r"\.(\d+)\.", name)
+    return int(said.group(1)) if said else 1_000_000
+
+
 class Method:
     """A model made ready to be trained, and what its method does beside the gradient."""
 
-    def __init__(self, model: Any, name: str, *, rank: int, total: int, task: str, base: str) -> None:
+    def __init__(
+        self, model: Any, name: str, *, rank: int, total: int, task: str, base: str, above: int = 0
+    ) -> None:
         """Lays in what the method trains and fixes the rest.
 
         Args:
@@ -49,6 +58,7 @@ class Method:
             total: Updates of the run.
             task: The run's.
             base: What the adapter's file calls its base.
+            above: Layers from the first on that `lora` leaves as they are.
 
         Raises:
             UserError: the method cannot be used with that model.
@@ -64,7 +74,7 @@ class Method:
         if name == "full":
             return
         if name in ("lora", "adalora"):
-            self._lay_lora(rank, total, heads, classifies, base)
+            self._lay_lora(rank, total, heads, classifies, base=base, above=above)
             return
         for parameter in model.parameters():
             parameter.requires_grad_(False)
@@ -77,10 +87,12 @@ class Method:
                 "trained. Choose lora"
             )
 
-    def _lay_lora(self, rank: int, total: int, heads: list[str], classifies: bool, base: str) -> None:
+    def _lay_lora(
+        self, rank: int, total: int, heads: list[str], classifies: bool, *, base: str, above: int
+    ) -> None:
         import peft
 
-        found = linears(self.model)
+        found = [name for name in linears(self.model) if _layer(name) >= above]
         if not found:
             raise UserError(f"a {type(self.model).__name__} has no linear layers to lay LoRA into; nothing was trained")
         common: dict[str, Any] = {

@@ -45,6 +45,10 @@ class Layout:
     """How many of the groups are none of the short rows."""
     sides: short.Sides | None = None
     """The short rows, which come last; only on a processor."""
+    before: Sequence[tuple[Tensor, Tensor]] = ()
+    """Of each layer, keys and values [1, heads, tokens, size] of what all rows follow."""
+    seen: Tensor | None = None
+    """[1, 1, tokens, tokens before and tokens]: what each token of rows that follow something sees."""
 
 
 class _State:
@@ -62,6 +66,15 @@ def layout(lengths: Sequence[int], device: torch.device) -> Layout:
         parts.append(lengths[at : at + group.rows])
         at += group.rows
     return Layout(made, long, short.sides(parts) if parts else None)
+
+
+def behind(lengths: Sequence[int], before: Sequence[tuple[Tensor, Tensor]], device: torch.device) -> Layout:
+    """Rows that all follow the same tokens, of which each layer's keys and values are there."""
+    count, total = before[0][0].shape[2], sum(lengths)
+    row = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    own = (row[:, None] == row).tril_()
+    seen = torch.cat([torch.ones(total, count, dtype=torch.bool), own], 1)
+    return Layout((), before=before, seen=seen[None, None].to(device))
 
 
 def groups(lengths: Sequence[int], device: torch.device) -> tuple[Group, ...]:
@@ -128,6 +141,8 @@ def attend(
     scaling: float | None = None, **_more: Any,
 ) -> tuple[Tensor, None]:
     """Attention of each row to itself alone: [1, heads, tokens, size] -> [1, tokens, heads, size]."""
+    if _State.layout.seen is not None:
+        return _after(query, key, value, module.layer_idx, scaling), None
     causal = bool(getattr(module, "is_causal", False))
     prefix = getattr(module, "agentos_prefix", None)
     lines = [part[0].transpose(0, 1) for part in (query, key, value)]  # [tokens, heads, size]
@@ -160,6 +175,19 @@ def attend(
         q, k, v = (line[start:] for line in lines)
         done.append(short.attend(q, k, v, laid_so.sides, scale=scale, causal=causal))
     return (done[0] if len(done) == 1 else torch.cat(done))[None], None
+
+
+def _after(query: Tensor, key: Tensor, value: Tensor, layer: int, scaling: float | None) -> Tensor:
+    """Attention of rows to what they follow and to themselves."""
+    keys, values = (
+        torch.cat([old.to(new.dtype), new], 2)
+        for old, new in zip(_State.layout.before[layer], (key, value), strict=True)
+    )
+    times = query.shape[1] // keys.shape[1]
+    if times > 1:
+        keys, values = keys.repeat_interleave(times, dim=1), values.repeat_interleave(times, dim=1)
+    out = F.scaled_dot_product_attention(query, keys, values, attn_mask=_State.layout.seen, scale=scaling)
+    return out.transpose(1, 2)
 
 
 def register() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers.cache_utils import DynamicCache
 
 from agentos.engines import prefixed
 from agentos.training import packed
@@ -40,6 +41,33 @@ class Reader:
         if self._narrows:  # behind the last attention nobody reads the tokens that were not asked for
             ends[-1].register_forward_pre_hook(self._narrow)
         self.packed = False
+        self._shared: tuple[np.ndarray[Any, Any], ...] = ()
+        self._before: dict[int, list[tuple[Tensor, Tensor]]] = {}
+
+    def share(self, beginnings: tuple[np.ndarray[Any, Any], ...]) -> None:
+        """From now on rows follow one of these; `Row.behind` says which."""
+        self._shared = beginnings
+
+    def shown(self, at: int) -> np.ndarray[Any, Any]:
+        """The tokens of a beginning."""
+        return self._shared[at]
+
+    @torch.no_grad()
+    def _states(self, at: int) -> list[tuple[Tensor, Tensor]]:
+        """Of each layer, the keys and values of a beginning as the base alone reads it, in half precision."""
+        if at not in self._before:
+            training = self.model.training
+            self.model.eval()
+            ids = self._shared[at]
+            cache = DynamicCache()
+            with untouched(self.model), packed.laid(packed.layout([len(ids)], self.device)), self.computing():
+                self.backbone(
+                    input_ids=self._line([ids]), position_ids=self._line([np.arange(len(ids))]),
+                    past_key_values=cache, use_cache=True,
+                )
+            self._before[at] = [(layer.keys.half(), layer.values.half()) for layer in cache.layers]  # type: ignore[union-attr]
+            self.model.train(training)
+        return self._before[at]
 
     def try_packed(self, rows: Sequence[Row]) -> bool:
         """Packs from now on if the model says the same of some rows when they are packed; gives whether it does."""
@@ -125,15 +153,18 @@ class Reader:
 
     def _packed(self, rows: Sequence[Row]) -> Tensor:
         lengths = [len(row.ids) for row in rows]
+        before = self._states(rows[0].behind) if self._shared else []
+        first = before[0][0].shape[2] if before else self._first
         given = {
             "input_ids": self._line([row.ids for row in rows]),
-            "position_ids": self._line([np.arange(n) + self._first for n in lengths]),
+            "position_ids": self._line([np.arange(n) + first for n in lengths]),
         }
         if rows[0].kinds is not None:
             given["token_type_ids"] = self._line([row.kinds for row in rows if row.kinds is not None])
         if not hasattr(self.model.config, "type_vocab_size"):
             given["use_cache"] = False  # type: ignore[assignment]
-        with packed.laid(packed.layout(lengths, self.device)), self.computing():
+        laid = packed.behind(lengths, before, self.device) if before else packed.layout(lengths, self.device)
+        with packed.laid(laid), self.computing():
             states: Tensor = self.backbone(**given).last_hidden_state
         return states[0]
 
@@ -173,6 +204,21 @@ class Reader:
         if hasattr(model, "pre_classifier"):
             return model.classifier(model.dropout(torch.relu(model.pre_classifier(states))))  # type: ignore[no-any-return]
         return model.classifier(states[:, None])  # type: ignore[no-any-return]
+
+
+@contextmanager
+def untouched(model: Any) -> Iterator[None]:
+    """While the base reads as if no LoRA lay in it."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers: list[Any] = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    for layer in layers:
+        layer._disable_adapters = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer._disable_adapters = False
 
 
 def _slides(config: Any) -> bool:

@@ -54,7 +54,7 @@ def _write(built: Built, spec: RunSpec, folder: Path) -> ModelKind:
         )
         return "adapter"
     if method.name in ("lora", "adalora"):
-        if built.parameters > LARGE:
+        if built.parameters > LARGE or spec.shared:
             method.peft.save_pretrained(str(folder))
             if spec.task == "text-classification":
                 built.model.config.save_pretrained(folder)

@@ -14,16 +14,18 @@ from typing import Any
 
 from agentos.errors import AgentosError, Failed, NotFound, UserError
 from agentos.training import checks, making, trials, views
-from agentos.training.beside import Datasets, ModelStore, Queue
+from agentos.training.beside import Datasets, Listening, ModelStore, Queue
 from agentos.training.estimate import estimate
-from agentos.training.following import Follower, result_of
+from agentos.training.following import Follower, follow, result_of
 from agentos.training.mailbox import BEST
 from agentos.training.records import Record, Records
 from agentos.training.spec import RESULT, RunSpec, read
 from agentos.types import (
+    AdapterRequest,
     Base,
     Caller,
     Context,
+    DataFile,
     Evaluated,
     FinetuneRequest,
     PretrainRequest,
@@ -32,13 +34,11 @@ from agentos.types import (
     SearchRequest,
     Trained,
 )
-from agentos.types.units import show_bytes, show_seconds
+from agentos.types.units import show_seconds
 
 log = logging.getLogger(__name__)
 SHOWN = 50
 """Runs in a listing."""
-_LOOK = 0.3
-"""Seconds between two looks at a run's events."""
 _POLL = 1.0
 """Seconds between two looks whether a job has ended that nobody may be watching."""
 
@@ -90,6 +90,14 @@ class TrainingService:
         """Where a run lies."""
         return self.root / run
 
+    def of(self, run: str) -> Path:
+        """The folder of a run that there is.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        return self.folder(self._records.get(run).run)
+
     async def finetune(self, request: FinetuneRequest, ctx: Context) -> Trained:
         """A stored model, made better at what a data set shows.
 
@@ -118,6 +126,18 @@ class TrainingService:
             name = self._models.free(request.output, making.name_for(f"{request.objective}-{request.size}", data.name))
             made = await self._begin(replace(spec, model=name), ctx)
         return await self._end(made, request.background, ctx)
+
+    async def adapter(self, data: DataFile, model: str, how: AdapterRequest, ctx: Listening) -> Trained:
+        """An adapter that reads what many rows share and learns what follows; it lies in the run's folder alone.
+
+        Raises:
+            UserError: the base cannot be trained so; nothing was begun.
+        """
+        if (made := self._records.of_call(ctx.call)) is None:
+            base = await self._base(model, ctx.progress)
+            spec = making.adapter(data, base, how, self._common(1))
+            made = await self._begin(spec, ctx, "kernel")
+        return await self._end(made, True, ctx)
 
     async def search(self, request: SearchRequest, ctx: Context) -> Trained:
         """A stored model made better by whichever of several ways turns out best; each trial is a run and a job.
@@ -192,7 +212,7 @@ class TrainingService:
         Raises:
             NotFound: there is no such run.
         """
-        return Follower(self.folder(self._records.get(run).run)).news()
+        return Follower(self.of(run)).news()
 
     def maker(self, model: str) -> str | None:
         """Who began the run that made a model, or is making it; None where none did."""
@@ -212,7 +232,7 @@ class TrainingService:
             await self._followed(record, progress)
         return await self._models.base(model, progress)
 
-    async def _begin(self, spec: RunSpec, ctx: Context) -> Record:
+    async def _begin(self, spec: RunSpec, ctx: Listening, kind: str = "") -> Record:
         """Looks at the data, says what the run will take, and puts its job on disk."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         gpus = self._room()[1]
@@ -222,12 +242,8 @@ class TrainingService:
         if spec.kind in ("finetune", "pretrain"):
             device = "cuda" if gpus else "cpu"
             thought = await asyncio.to_thread(estimate, spec, self.root, device)
-            about = "from earlier runs here" if thought.learned else "a first guess"
-            await ctx.progress(
-                f"{thought.steps:,} updates over {thought.tokens:,} tokens: about {show_seconds(thought.seconds)} and "
-                f"{show_bytes(thought.memory)} ({about})"
-            )
-        return await self._put(spec, spec.kind, ctx.call, ctx.caller)
+            await ctx.progress(views.foretold(thought))
+        return await self._put(spec, kind or spec.kind, ctx.call, ctx.caller)
 
     async def _child(self, spec: RunSpec, call: str, user: str, kind: str) -> Record:
         """A run that a search asks for."""
@@ -262,7 +278,7 @@ class TrainingService:
         self._watch(record)
         return record
 
-    async def _end(self, record: Record, background: bool, ctx: Context) -> Trained:
+    async def _end(self, record: Record, background: bool, ctx: Listening) -> Trained:
         """A run once it has ended, its events told meanwhile; at once where nobody waits for it."""
         if background:
             return views.trained(self._records.get(record.run), self.folder(record.run))
@@ -276,25 +292,7 @@ class TrainingService:
             UserError: it could not be done with these data or this model.
             Failed: it broke off.
         """
-        follower, told = Follower(self.folder(record.run)), ""
-        while True:
-            now = self._records.get(record.run)
-            for event in follower.news():
-                steps = event.get("steps")
-                line = follower.line(event)
-                if line:
-                    done = event.get("step") if steps else None
-                    unit = "trials" if now.kind == "search" else "updates"
-                    await progress(f"{now.model}: {line}", done, steps, unit if steps else "")
-            if now.state not in ("queued", "running"):
-                return views.ended_well(now)
-            if now.state == "queued" and now.job:
-                said = await self._jobs.card(now.job)
-                line = f"job {now.job} {said.state}: {said.reason}".rstrip(": ")
-                if line != told:
-                    told = line
-                    await progress(f"{now.run}, {line}")
-            await asyncio.sleep(_LOOK)
+        return await follow(record, self._records, self._jobs, self.folder(record.run), progress)
 
     def _watch(self, record: Record) -> None:
         """Makes sure that a run's end is written down, and its model stored, whoever listens."""
@@ -330,10 +328,7 @@ class TrainingService:
             return
         if result is None or "error" in result or (card is not None and card.state == "failed"):
             reason = f"its job {card.state}: {card.reason}" if card else "its job is gone"
-            said = (result or {}).get("error") or {
-                "kind": "failed", "message": f"{record.run} did not come to its end: {reason}. "
-                f"agentos call jobs.logs --job {record.job} has more; `training.again` begins anew",
-            }
+            said = (result or {}).get("error") or views.broken(record, reason)
             self._records.end(record.run, "failed", {"error": said})
             return
         if record.kind == "search" and (best := self._trials.made(record, BEST)) is not None:

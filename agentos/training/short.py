@@ -135,7 +135,10 @@ def attend(query: Tensor, key: Tensor, value: Tensor, sides: Sides, *, scale: fl
         scale: Of the products.
         causal: Whether a token sees only those before it and itself.
     """
-    done: Tensor = _Attention.apply(query, key, value, _How(sides, scale, causal))  # type: ignore[no-untyped-call]
+    kind = value.dtype  # where products are made in half precision, rotated queries and keys come in full
+    with torch.autocast("cpu", enabled=False):
+        query, key = query.to(kind), key.to(kind)
+        done: Tensor = _Attention.apply(query, key, value, _How(sides, scale, causal))  # type: ignore[no-untyped-call]
     return done
 
 

@@ -35,6 +35,9 @@ class RunSpec:
     """Its Parquet file."""
     data_hash: str
     text: tuple[str, ...]
+    shared: bool = False
+    """Whether a row's first text is one that many rows begin with. It is read once, by the base alone, and no gradient
+    goes through it: what trains acts on what follows (activated LoRA, Greenewald et al. 2025, arXiv:2504.12397)."""
     label: str | None = None
     labels: tuple[str, ...] = ()
     base: str = ""
@@ -61,6 +64,8 @@ class RunSpec:
     length: int = 0
     """Tokens of a row, at most; 0: what the model and the data suggest."""
     rank: int = 16
+    above: int = 0
+    """Layers, counted from the first, that LoRA leaves as they are: no gradient goes down to them."""
     warmup: float = 0.06
     """Share of the updates in which the rate rises."""
     decay: float = 0.01

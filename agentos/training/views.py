@@ -47,6 +47,23 @@ def made(record: Record, model: str) -> bool:
     return makes(record, model) and record.state == "succeeded"
 
 
+def foretold(thought: Estimate) -> str:
+    """What a run is thought to take, in a sentence."""
+    about = "from earlier runs here" if thought.learned else "a first guess"
+    return (
+        f"{thought.steps:,} updates over {thought.tokens:,} tokens: about {show_seconds(thought.seconds)} and "
+        f"{show_bytes(thought.memory)} ({about})"
+    )
+
+
+def broken(record: Record, reason: str) -> dict[str, str]:
+    """What is said of a run that came to no end."""
+    return {
+        "kind": "failed", "message": f"{record.run} did not come to its end: {reason}. "
+        f"agentos call jobs.logs --job {record.job} has more; `training.again` begins anew",
+    }
+
+
 def ended_well(record: Record) -> Record:
     """The run, where it came to its end.
 

@@ -103,6 +103,7 @@ from agentos.types.seams import (
     TrashBin,
 )
 from agentos.types.training import (
+    AdapterRequest,
     Base,
     Estimate,
     Evaluated,
@@ -138,6 +139,7 @@ from agentos.types.units import (
 )
 
 __all__ = [
+    "AdapterRequest",
     "Allowed", "Approval", "AttemptRow", "Audit", "AuditRow", "AuditRows", "Base", "Bytes", "Call", "Caller",
     "Cleaned", "CleaningStep", "Completed", "Context", "Count", "Cpu", "DataFile", "DatasetAdded", "DatasetCard",
     "DatasetDeleted", "DatasetList", "DatasetRow", "Datasets", "Decision", "Deleted", "Denied", "Disk", "Effect",

@@ -76,6 +76,8 @@ class Generation:
     prior: Mapping[str, float] = field(default_factory=dict)
     """Log-weights of how the answer may begin, from elsewhere than the model (retrieval, say); multiplied into
     the model's own probabilities until the beginning is written, where the engine follows a grammar."""
+    adapted: bool = False
+    """Whether what `Engine.adapt` laid in acts on the tail and the answer; prefix and blocks are the base's alone."""
     draft: tuple[str, ...] = ()
     """Texts the answer may copy from, the first a guess at the whole answer; their spans are proposed and
     verified in one pass, which can save passes and cannot change the answer."""
@@ -104,6 +106,8 @@ class Completed:
     seconds: Seconds = 0.0
     cost: float | None = None
     """US dollars, where a provider has a price."""
+    confidence: float | None = None
+    """Probability of the whole answer among those that the grammar admits, where the engine follows one."""
     served_by: str = ""
     """Who answered, where that is not the model that was asked: a fallback."""
     counted: bool = False
@@ -197,6 +201,13 @@ class Engine(Protocol):
 
     async def predict(self, texts: Sequence[str]) -> Predicted:
         """Labels with probabilities, or vectors; `UserError` from a model that writes text."""
+        ...
+
+    async def adapt(self, folder: Path | None) -> bool:
+        """Lays a LoRA adapter beside the weights, for requests that ask for it; None takes an earlier one away.
+
+        Gives whether one acts now: False from an engine that cannot. `Failed` where it does not fit.
+        """
         ...
 
     async def pulse(self) -> Pulse:

@@ -70,6 +70,22 @@ class FinetuneRequest:
 
 
 @dataclass(frozen=True)
+class AdapterRequest:
+    """An adapter that acts behind what many rows share."""
+
+    held: Path
+    """A Parquet file of rows to measure on."""
+    output: str
+    """What the run calls what it makes."""
+    epochs: int = 1
+    learning_rate: float = 4e-4
+    seed: int = 0
+    rank: int = 8
+    above: int = 8
+    """Layers, from the first on, that are left as they are."""
+
+
+@dataclass(frozen=True)
 class SearchRequest:
     """The best of several trials, as a person asks for it."""
 

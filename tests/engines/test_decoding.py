@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agentos.engines.decoding import Draft, Prior, decode, sampler
+from agentos.engines.decoding import Chooser, Draft, Prior, decode
 from agentos.engines.stops import Shown
 from agentos.engines.weights import Head
 from agentos.types import Prompt
@@ -18,7 +18,7 @@ def head(seed: int = 1) -> Head:
 
 
 def drawn(seed: int | None, temperature: float = 1.0, count: int = 20) -> list[int]:
-    choose = sampler(head(), temperature, seed)
+    choose = Chooser(head(), temperature, seed)
     hidden = torch.randn(count, 32, generator=torch.Generator().manual_seed(2)) / 8
     return [choose(row, None, None) for row in hidden]
 
@@ -34,7 +34,7 @@ def test_without_temperature_the_likeliest_is_taken_whatever_the_seed():
 
 
 def test_only_allowed_tokens_are_drawn_and_a_lean_decides_among_them():
-    choose, hidden = sampler(head(), 1.0, 3), torch.randn(32)
+    choose, hidden = Chooser(head(), 1.0, 3), torch.randn(32)
     allowed = torch.tensor([3, 50, 499])
     assert {choose(hidden, allowed, None) for _ in range(50)} <= {3, 50, 499}
     assert choose(hidden, allowed, torch.tensor([-1e4, 0.0, -1e4])) == 50

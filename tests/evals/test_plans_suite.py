@@ -1,4 +1,4 @@
-"""The suite of plans is what it says: enough cases, both languages, every expectation possible and exact."""
+"""The suites of plans are what they say: enough cases, both languages, every expectation possible and exact."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ from agentos.registry import Registry, installed
 from agentos.types import Json, Plan, Step
 from agentos.types.calls import references
 
-TABLE = installed()
-SUITE = load_suite("plans", TABLE)
-PLANS = [pytest.param(case, plan, id=f"{case.id}-{i}") for case in SUITE.cases for i, plan in enumerate(case.expected)]
+SUITE = load_suite("plans", installed())
+UNSEEN = load_suite("unseen", installed())
+TABLE = UNSEEN.table(installed())
+PLANS = [
+    pytest.param(case, plan, id=f"{start}{case.id}-{i}")
+    for start, suite in (("", SUITE), ("unseen-", UNSEEN))
+    for case in suite.cases
+    for i, plan in enumerate(case.expected)
+]
 
 
 @pytest.fixture
@@ -75,6 +81,7 @@ def test_every_value_of_every_choice_is_asked_for(suite: Suite, table: Registry)
     assert choices - asked == set()
 
 
+@pytest.mark.parametrize("suite", [SUITE, UNSEEN], ids=["plans", "unseen"])
 def test_a_case_has_steps_unless_it_is_to_be_answered_in_words(suite: Suite) -> None:
     for case in suite.cases:
         for plan in case.expected:
@@ -83,6 +90,7 @@ def test_a_case_has_steps_unless_it_is_to_be_answered_in_words(suite: Suite) -> 
             assert case.kind != "several" or len(plan) > 1, case.id
 
 
+@pytest.mark.parametrize("suite", [SUITE, UNSEEN], ids=["plans", "unseen"])
 def test_what_is_copied_from_a_sentence_stands_in_it(suite: Suite, table: Registry) -> None:
     for case in suite.cases:
         for plan in case.expected:
@@ -91,6 +99,19 @@ def test_what_is_copied_from_a_sentence_stands_in_it(suite: Suite, table: Regist
                     value = step.args.get(param.name)
                     if isinstance(value, str) and param.kind in {"name", "private"} and param.name != "syscall":
                         assert value in case.text, case.id
+
+
+def test_the_unseen_package_is_asked_for_in_both_languages_and_beside_what_is_installed() -> None:
+    counts = Counter((case.lang, case.kind) for case in UNSEEN.cases)
+    assert counts == {
+        (lang, kind): count
+        for lang in ("en", "zh")
+        for kind, count in {"single": 20, "several": 4, "missing": 3, "decline": 3}.items()
+    }
+    own = {entry.name for entry in UNSEEN.syscalls}
+    for lang in ("en", "zh"):
+        asked = {s.syscall for case in UNSEEN.cases if case.lang == lang for plan in case.expected for s in plan}
+        assert own < asked
 
 
 @pytest.mark.parametrize(("case", "plan"), PLANS)

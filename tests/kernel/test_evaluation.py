@@ -12,9 +12,10 @@ import pytest
 
 from agentos.errors import Failed, NotFound, UserError
 from agentos.kernel.evaluation import Planned, Report, Row, Suite, evaluate, load_suite, read_suite
+from agentos.kernel.examples import Example, collect
 from agentos.kernel.report import Rate
 from agentos.kernel.scoring import Score
-from agentos.registry import Registry
+from agentos.registry import Registry, installed
 from agentos.syscall import describe, syscall
 from agentos.types import Name, Plan, Step, Undone
 
@@ -143,6 +144,113 @@ GOOD = "{id: a, lang: en, kind: single, text: x, steps: [{syscall: t.load, args:
 def test_a_fault_in_a_suite_is_named_with_its_case(text: str, fault: str, table: Registry) -> None:
     with pytest.raises(UserError, match=f"suite 'mine'.*{fault}"):
         read_suite("mine", text, table)
+
+
+OWN = """
+syscalls:
+- name: kiln.fire
+  effect: execute
+  doc: Heats a kiln.
+  params:
+  - {name: kiln, kind: name, required: true}
+  - {name: cone, kind: choice, choices: [low, high], default: low}
+  - {name: shelves, kind: int, choices: [1, 2, 3], default: 1}
+  - {name: hold, kind: duration}
+  gives: [kiln]
+  examples:
+  - {text: fire kiln-a on high, args: {kiln: kiln-a, cone: high}}
+- {name: kiln.vent, effect: write, doc: Opens a kiln's flap., params: [{name: kiln, kind: name, required: true}]}
+cases:
+- {id: fire, lang: en, kind: single, text: heat k1 for 2h, steps: [{syscall: kiln.fire, args: {kiln: k1, hold: 2h}}]}
+- id: both
+  lang: en
+  kind: several
+  text: load m, fire k2 and then vent it
+  steps:
+  - {id: s1, syscall: t.load, args: {model: m}}
+  - {id: s2, syscall: kiln.fire, args: {kiln: k2}}
+  - {id: s3, syscall: kiln.vent, args: {kiln: {$ref: s2.kiln}}, after: [s2]}
+"""
+
+
+def test_a_suite_brings_syscalls_as_an_installed_package_would(table: Registry) -> None:
+    suite = read_suite("mine", OWN, table)
+    fire, vent = suite.syscalls
+    assert (fire.name, fire.effect, fire.fields, fire.owner) == ("kiln.fire", "execute", ("kiln",), "suite 'mine'")
+    assert [(p.name, p.kind, p.required, p.default, p.choices) for p in fire.params] == [
+        ("kiln", "name", True, None, ()),
+        ("cone", "choice", False, "low", ("low", "high")),
+        ("shelves", "int", False, 1, ("1", "2", "3")),
+        ("hold", "duration", False, None, ()),
+    ]
+    assert fire.validate({"kiln": 7, "shelves": "2"}) == {"kiln": "7", "cone": "low", "shelves": 2, "hold": None}
+    assert "kiln.fire" not in table
+    assert [entry.name for entry in suite.table(table)] == ["kiln.fire", "kiln.vent", "t.load", "t.unload"]
+    beside = Example("fire kiln-a on high", 'kiln.fire(kiln="kiln-a", cone="high")', frozenset({"kiln.fire"}))
+    assert beside in collect(suite.table(installed()))
+    with pytest.raises(UserError, match="hold: .*not a duration"):
+        fire.validate({"kiln": "k", "hold": "soon"})
+
+
+async def test_a_suites_own_syscalls_cannot_be_called(table: Registry) -> None:
+    with pytest.raises(NotImplementedError, match="never called"):
+        await read_suite("mine", OWN, table).syscalls[1].function(None, kiln="k")
+
+
+async def test_plans_of_a_suites_own_syscalls_are_scored_like_any_other(table: Registry) -> None:
+    suite = read_suite("mine", OWN, table)
+    said = {**right(suite), "heat k1 for 2h": (Step("s1", "kiln.fire", {"kiln": "k1", "cone": "low", "hold": "120m"}),)}
+    assert (await evaluate(suite, suite.table(table), planner(said))).total.exact == Rate(2, 2)
+    said = {**right(suite), "heat k1 for 2h": (Step("s1", "kiln.fire", {"kiln": "k1", "cone": "high", "hold": "2h"}),)}
+    report = await evaluate(suite, suite.table(table), planner(said))
+    assert [(row.id, row.score.syscalls) for row in report.failed] == [("fire", True)]
+
+
+VENT = "name: kiln.vent, effect: write, doc: x"
+
+
+@pytest.mark.parametrize(
+    ("syscalls", "fault"),
+    [
+        ("7", "'syscalls' is a list of mappings"),
+        ("[7]", "'syscalls' is a list of mappings"),
+        ("[{name: vent, effect: write, doc: x}]", "syscall 'vent': 'name' is a family and a name"),
+        ("[{effect: write, doc: x}]", "'name' is a family and a name"),
+        ("[{name: kiln.vent, effect: burn, doc: x}]", "'kiln.vent': effect 'burn' is none of read, write"),
+        ("[{name: kiln.vent, effect: write}]", "'kiln.vent': 'doc' is missing"),
+        (f"[{{{VENT}, returns: [a]}}]", "no field 'returns' in a syscall"),
+        (f"[{{{VENT}, gives: kiln}}]", "'gives' is a list"),
+        (f"[{{{VENT}, params: [kiln]}}]", "'params' is a list of mappings"),
+        (f"[{{{VENT}, params: [{{name: Kiln, kind: name}}]}}]", "parameter 'Kiln': 'name' is a word"),
+        (f"[{{{VENT}, params: [{{name: a, kind: kiln}}]}}]", "parameter 'a': kind 'kiln' is none of name"),
+        (f"[{{{VENT}, params: [{{name: a, kind: [int]}}]}}]", "parameter 'a': kind .* is none of name"),
+        (f"[{{{VENT}, params: [{{name: a, kind: name, many: true}}]}}]", "no field 'many' in a parameter"),
+        (f"[{{{VENT}, params: [{{name: a, kind: name, required: 1}}]}}]", "'required' is true or false"),
+        (f"[{{{VENT}, params: [{{name: a, kind: int, required: true, default: 2}}]}}]", "required has no default"),
+        (f"[{{{VENT}, params: [{{name: a, kind: choice}}]}}]", "'choices' is a list, which a choice needs"),
+        (f"[{{{VENT}, params: [{{name: a, kind: name, choices: [b]}}]}}]", "'choices' is a list"),
+        (f"[{{{VENT}, params: [{{name: a, kind: choice, choices: [on, off]}}]}}]", "not all of it"),
+        (f"[{{{VENT}, params: [{{name: a, kind: choice, choices: [b], default: c}}]}}]", "does not fit.*'a'"),
+        (f"[{{{VENT}, params: [{{name: a, kind: duration, default: soon}}]}}]", "does not fit.*not a duration"),
+        (f"[{{{VENT}, params: [{{name: a, kind: int}}, {{name: a, kind: name}}]}}]", "two parameters have one name"),
+        (f"[{{{VENT}, examples: [{{text: vent}}]}}]", "an example has a 'text' and 'args'"),
+        (f"[{{{VENT}, examples: [{{text: vent, args: {{a: b}}}}]}}]", "does not fit.*no argument 'a'"),
+        ("[{name: t.load, effect: write, doc: x}]", "'t.load' is defined twice: by agentos and by suite 'mine'"),
+        (f"[{{{VENT}}}, {{{VENT}}}]", "'kiln.vent' is defined twice"),
+    ],
+)
+def test_a_fault_in_a_suites_own_syscalls_is_named(syscalls: str, fault: str, table: Registry) -> None:
+    with pytest.raises(UserError, match=f"suite 'mine'.*{fault}"):
+        read_suite("mine", f"syscalls: {syscalls}\ncases: [{GOOD}]", table)
+
+
+def test_the_packaged_unseen_suite_brings_a_package_that_is_not_installed() -> None:
+    table = installed()
+    suite = load_suite("unseen", table)
+    assert len(suite.cases) == 60
+    assert len(suite.syscalls) == 5
+    assert not {entry.family for entry in suite.syscalls} & {entry.family for entry in table}
+    assert all(len(entry.examples) == 2 for entry in suite.syscalls)
 
 
 async def test_a_planner_that_is_always_right_scores_everything(suite: Suite, table: Registry) -> None:

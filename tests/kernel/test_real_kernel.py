@@ -23,7 +23,7 @@ def planner(kernel_engine: Engine) -> Planner:
     async def engine() -> Engine:
         return kernel_engine
 
-    return Planner(table, collect(table), engine, lambda: ["smollm2-135m", "qwen2.5-coder-0.5b"])
+    return Planner(table, collect(table), engine, known=lambda: ["smollm2-135m", "qwen2.5-coder-0.5b"])
 
 
 @pytest.mark.parametrize(

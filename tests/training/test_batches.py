@@ -6,7 +6,7 @@ from agentos.training import batches
 
 
 def test_an_epoch_reads_every_row_once_and_each_in_another_order() -> None:
-    first, again, second = (batches.updates(7, epoch, 101, 8) for epoch in (0, 0, 1))
+    first, again, second = (batches.updates(7, epoch, [-1] * 101, 8) for epoch in (0, 0, 1))
     assert first == again != second
     for made in (first, second):
         assert sorted(row for update in made for row in update) == list(range(101))

@@ -1,0 +1,163 @@
+"""`agentos kernel`: what the kernel plans with; train it on its own table, and go back."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import sys
+import time
+from argparse import Namespace
+from typing import Any
+
+from agentos.config import Settings, load
+from agentos.errors import Failed, UserError
+from agentos.interfaces.client import Client
+from agentos.interfaces.commands_training import events, listed
+from agentos.interfaces.evals import score, tell
+from agentos.interfaces.session import Session
+from agentos.interfaces.show import clean
+from agentos.kernel import gate
+from agentos.kernel.corpus.build import Corpus
+from agentos.kernel.evaluation import Case, Planned, Suite, evaluate, load_suite
+from agentos.kernel.examples import collect
+from agentos.kernel.language import parse
+from agentos.kernel.report import Report
+from agentos.registry import installed
+
+_SUITES = ("plans", "unseen")
+_LOOK = 2.0
+_MEASURED = 160
+"""Sentences, drawn from examples that nothing was learned from, by which a plan's confidence is calibrated."""
+
+
+def kernel(args: Namespace) -> int:
+    """`agentos kernel`, `agentos kernel train`, `agentos kernel rollback`, `agentos kernel off`."""
+    session = Session(load(), user=args.user, quiet=args.json)
+    session.client.wait()
+    session.printer.settle()
+    client = session.client
+    if args.action == "rollback":
+        return _say(client.request("POST", "/v1/kernel/rollback", {}), args.json)
+    if args.action == "off":
+        return _say(client.request("POST", "/v1/kernel/promote", {"adapter": "none"}), args.json)
+    if args.action == "train":
+        return _train(client, args)
+    return _say(client.request("GET", "/v1/kernel"), args.json)
+
+
+def _say(said: dict[str, Any], as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(said, ensure_ascii=False))
+        return 0
+    manifest = said.get("manifest") or {}
+    idle = "" if said["acts"] else " (does not act: the kernel plans with its base alone)"
+    lines = [f"adapter: {said['adapter']}{idle}"]
+    lines.append(f"history: {' > '.join(said['history'])}")
+    if manifest:
+        lines.append(f"base: {manifest['base']}  run: {manifest['run'] or '-'}  made: {manifest['made']}")
+        recipe = manifest["recipe"]
+        lines.append("recipe: " + ", ".join(f"{name} {recipe[name]}" for name in _SHOWN if name in recipe))
+        for suite, figures in manifest["scores"].items():
+            lines.append(f"{suite}: {figures['exact']:.1%} of {figures['cases']} exact, {figures['before']:.1%} before")
+        lines.append(f"asks under a confidence of {manifest['threshold']:g}")
+    print(clean("\n".join(lines)))
+    return 0
+
+
+_SHOWN = ("rows", "tables", "seed", "epochs", "rank", "above", "learning_rate")
+
+
+def _train(client: Client, args: Namespace) -> int:
+    settings = load()
+    if settings.url:
+        raise UserError("a kernel is trained on the machine that it plans on; run this there. Nothing was begun")
+    suites = args.suite or list(_SUITES)
+    for suite in suites:
+        load_suite(suite, installed())  # before an hour is spent
+    run = args.run
+    if not run:
+        asked = {"epochs": args.epochs, "seed": args.seed, **({"rows": args.rows} if args.rows else {})}
+        run = client.request("POST", "/v1/kernel/train", asked)["run"]
+        print(f"run {run} has begun; if this command is ended, `agentos kernel train --run {run}` goes on with it",
+              file=sys.stderr)
+    _wait(client, run)
+    kept = client.request("POST", "/v1/kernel/keep", {"run": run})
+    name, folder = kept["adapter"], kept["folder"]
+    before = asyncio.run(_scored(settings, suites, settings.kernel_adapter))
+    after = asyncio.run(_scored(settings, suites, folder))
+    told = asyncio.run(_sureness(settings, folder))
+    power = gate.slope(told)
+    scores: dict[str, Any] = {
+        new.suite: {
+            "cases": new.total.exact.of, "exact": new.total.exact.share, "before": old.total.exact.share,
+            "over_acting": new.over_acting.share, "over_declining": new.over_declining.share,
+            "median_ms": new.total.median_ms, "p95_ms": new.total.p95_ms,
+        }
+        for old, new in zip(before, after, strict=True)
+    }
+    for report in after:
+        print(report.table(0), file=sys.stderr)
+    verdict = gate.compare(before, after)
+    if not verdict.passed:
+        lines = "\n  ".join(verdict.against)
+        print(f"agentos: {name} was kept and not promoted; the kernel plans as before:\n  {lines}", file=sys.stderr)
+        return 1
+    figures = {"scores": scores, "slope": power, "threshold": gate.ASKED}
+    return _say(client.request("POST", "/v1/kernel/promote", {"adapter": name, **figures}), args.json)
+
+
+def _wait(client: Client, run: str) -> None:
+    """Until a run has ended; its lines go to standard error.
+
+    Raises:
+        Failed: it did not come to its end.
+    """
+    seen = 0
+    while True:
+        told = events(client, run)
+        for event in told[seen:]:
+            if event.get("kind") in ("note", "start", "end", "resume", "eval"):
+                said = event.get("text") or ", ".join(f"{k} {v:.4g}" for k, v in (event.get("metric") or {}).items())
+                print(f"{run}: {clean(str(said))}", file=sys.stderr)
+        seen = len(told)
+        row = next((one for one in listed(client)["runs"] if one["run"] == run), None)
+        state = str(row["state"]) if row else "gone"
+        if state == "succeeded":
+            return
+        if state not in ("queued", "running"):
+            raise Failed(f"{run} {state}: no adapter was made, and the kernel plans as before. agentos runs show {run}")
+        if told and told[-1].get("kind") == "step":
+            last = told[-1]
+            line = f"\r{run}: {last['step']}/{last['steps']} loss {last['loss']:.3f}"
+            print(line, end="", file=sys.stderr, flush=True)
+        time.sleep(_LOOK)
+
+
+async def _scored(settings: Settings, suites: list[str], adapter: str) -> list[Report]:
+    return [await score(name, dataclasses.replace(settings, kernel_adapter=adapter)) for name in suites]
+
+
+async def _sureness(settings: Settings, adapter: str) -> list[tuple[float, bool]]:
+    """Of plans for sentences that nothing was learned from: their probability, and whether they are right."""
+    from agentos.interfaces.planning import planning
+
+    table = installed()
+    rows = Corpus(table, collect(table), 7, dev=True).rows(_MEASURED, others=0, share=1.0)
+    told: list[tuple[float, bool]] = []
+    cases = []
+    for number, row in enumerate(rows):
+        parsed = parse(row.plan, table)
+        steps = () if parsed.missing else parsed.steps
+        cases.append(Case(str(number), "en", "single", row.text, (steps,)))
+    async with planning(dataclasses.replace(settings, kernel_adapter=adapter), tell) as (planner, _engine, _table):
+
+        async def plan_one(text: str) -> Planned:
+            made = await planner.plan(text)
+            sure.append(made.confidence if made.confidence is not None else -1.0)
+            return Planned(made.plan, 0.0, 0)
+
+        sure: list[float] = []
+        report = await evaluate(Suite("confidence", tuple(cases)), table, plan_one)
+        told = [(one, row.score.exact) for one, row in zip(sure, report.rows, strict=True) if one >= 0]
+    return told

@@ -1,0 +1,101 @@
+"""The table as a trained kernel reads it: a line for each syscall, as many as 48 on a sheet, without examples.
+
+Nothing but the sentence follows a sheet, so that its states are computed once. A table of more syscalls has several
+sheets; a sentence is laid on the one that fits it best, with what it may need of others named behind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from agentos.kernel.retrieval import Found
+from agentos.registry import Registry
+from agentos.syscall import Syscall
+
+SHEET = 48
+"""Most syscalls of a sheet."""
+OPENING = "Write the user's sentence as calls, one a line; none() where no call does it.\n"
+_SHOWN = {"int": "int", "float": "float", "bool": "bool", "duration": "duration", "size": "size", "time": "time"}
+_DOC = 60
+"""Most letters of a syscall's description."""
+
+
+@dataclass(frozen=True)
+class Laid:
+    """What one sentence is planned from."""
+
+    prefix: str
+    blocks: tuple[str, ...]
+    entries: tuple[Syscall, ...]
+    """The syscalls that are shown, which are all that a plan may hold."""
+
+
+class Sheets:
+    """The sheets of one table."""
+
+    def __init__(self, table: Registry) -> None:
+        """Whole families in name order, as many as fit on a sheet; a family that fits nowhere is split."""
+        sheets: list[list[Syscall]] = [[]]
+        for _, entries in groupby(table, key=lambda entry: entry.family):
+            family = list(entries)
+            for start in range(0, len(family), SHEET):
+                part = family[start : start + SHEET]
+                if len(sheets[-1]) + len(part) > SHEET:
+                    sheets.append([])
+                sheets[-1] += part
+        self._sheets = [tuple(sheet) for sheet in sheets]
+        self.prefixes = [beginning(sheet) for sheet in self._sheets]
+        """What each sheet's prompts begin with."""
+        self._of = {entry.name: number for number, sheet in enumerate(self._sheets) for entry in sheet}
+
+    def lay(self, found: Found) -> Laid:
+        """The sheet that holds most of what fits a sentence, and what else fits."""
+        if len(self._sheets) == 1:
+            return Laid(self.prefixes[0], (), self._sheets[0])
+        weights = [0.0] * len(self._sheets)
+        for entry in found.entries:
+            weights[self._of[entry.name]] += found.weights.get(entry.name, 0.0) ** 2
+        number = max(range(len(weights)), key=lambda at: weights[at])
+        rest = tuple(entry for entry in found.entries if self._of[entry.name] != number)
+        return Laid(self.prefixes[number], (more(rest),) if rest else (), (*self._sheets[number], *rest))
+
+
+def beginning(entries: Iterable[Syscall]) -> str:
+    """A sheet's text."""
+    return OPENING + "".join(map(line, entries))
+
+
+def more(entries: Iterable[Syscall]) -> str:
+    """Syscalls of other sheets, behind a sheet."""
+    return "More:\n" + "".join(map(line, entries))
+
+
+def tail(sentence: str) -> str:
+    """What follows a sheet; a plan follows it."""
+    return f"\nUser: {sentence.strip()}\n"
+
+
+def line(entry: Syscall) -> str:
+    """A syscall in one line: parameters, those marked `?` that may be left out, and what it does."""
+    shown = []
+    for param in entry.params:
+        kind = "|".join(param.choices) or _SHOWN.get(param.kind, "")
+        shown.append(f"{param.name}{'' if param.required else '?'}{f': {kind}' if kind else ''}")
+    return f"{entry.name}({', '.join(shown)})  # {brief(entry.doc)}\n"
+
+
+def brief(doc: str) -> str:
+    """The first clause of a description."""
+    clause = re.split(r"[,;:.(，；：。（]\s*", doc.strip(), maxsplit=1)[0].strip()
+    words = clause.split(" ")
+    while len(" ".join(words)) > _DOC and len(words) > 1:
+        words.pop()
+    return " ".join(words)
+
+
+def order(entries: Sequence[Syscall], names: Sequence[str]) -> list[Syscall]:
+    """Entries in the order of their names in a list."""
+    return sorted(entries, key=lambda entry: names.index(entry.name))

@@ -1,0 +1,211 @@
+"""The kernel's model in memory: loaded at boot, again where its process has died, with its adapter beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from agentos.config import Settings
+from agentos.errors import Failed, Retry, UserError
+from agentos.kernel import lessons, tuned
+from agentos.kernel.view import KernelState
+from agentos.models.service import ModelService
+from agentos.registry import Registry
+from agentos.training.service import TrainingService
+from agentos.training.spec import read
+from agentos.types import AdapterRequest, Caller, Engine, ModelSpec, Progress, Trained
+
+_RECIPE = "recipe.json"
+
+
+class KernelModel:
+    """The engine that plans."""
+
+    def __init__(
+        self, settings: Settings, models: ModelService, makers: Callable[[str], Engine], view: KernelState, *,
+        keys: Callable[[], dict[str, str]], told: Progress,
+    ) -> None:
+        """A model that is not loaded yet.
+
+        Args:
+            settings: Name it, and its adapter.
+            models: Loads one of this machine.
+            makers: Makes the engine of a model that is on none.
+            view: Is told what is loaded.
+            keys: Providers' keys.
+            told: Hears how far loading is.
+        """
+        self._settings, self._models, self._makers, self._view = settings, models, makers, view
+        self._keys, self._told = keys, told
+        self.adapters = tuned.Tuned(settings.home / "kernel")
+        self._engine: Engine | None = None
+        self._reload = asyncio.Lock()
+
+    async def engine(self) -> Engine:
+        """The engine, loaded again where its process has died.
+
+        Raises:
+            Retry: it is still loading.
+        """
+        engine = self._engine
+        if engine is not None and getattr(engine, "alive", True):
+            return engine
+        async with self._reload:
+            if self._engine is None or not getattr(self._engine, "alive", True):
+                await self.load()
+        if self._engine is None:
+            raise Retry("the kernel model is still loading; try again in a moment")
+        return self._engine
+
+    async def load(self) -> None:
+        """Loads the model and lays its adapter beside it.
+
+        Raises:
+            AgentosError: it cannot be fetched or loaded, or the adapter does not fit.
+        """
+        settings = self._settings
+        name = settings.kernel_model
+        if name.startswith("litellm:") or settings.kernel_engine in ("litellm", "scripted"):
+            kind = "litellm" if name.startswith("litellm:") else settings.kernel_engine
+            engine = self._makers(kind)
+            spec = ModelSpec(name.removeprefix("litellm:"), context=settings.context, settings={
+                "script": settings.kernel_script, "api_base": settings.api_base, "timeout": settings.remote_timeout,
+                "keys": {**self._keys()},
+            })
+            self._view.model = await engine.load(spec)
+        else:
+            engine = await self._models.acquire(name, settings.kernel_engine, pin=True, progress=self._told)
+            self._view.model = getattr(engine, "loaded", None)
+            if self._view.model is None:
+                raise Failed(f"the kernel model {name!r} ended just after it was loaded; its log is in {settings.logs}")
+            await self.adapt(engine)
+        self._engine = engine
+
+    async def adapt(self, engine: Engine | None = None) -> bool:
+        """Lays the adapter that is in force beside the model; gives whether one acts now.
+
+        Raises:
+            Failed: it does not fit the model, or cannot be read.
+        """
+        engine = engine or self._engine
+        self._view.adapter = None
+        if engine is None:
+            return False
+        asked = self._settings.kernel_adapter
+        found = None
+        if asked == "auto":
+            found = self.adapters.in_force(self._models.bases.fetched(self._settings.kernel_model))
+        elif asked != tuned.NONE:
+            found = (Path(asked), tuned.read(Path(asked)))
+        acts = await engine.adapt(found[0] if found else None)
+        self._view.adapter = found[1] if acts and found else None
+        return acts
+
+    def shown(self) -> dict[str, Any]:
+        """Which adapter is in force, what was before it, whether it acts, and its manifest."""
+        manifest = self._view.adapter
+        history = self.adapters.history()
+        return {
+            "adapter": history[-1] if self._settings.kernel_adapter == "auto" else self._settings.kernel_adapter,
+            "acts": manifest is not None, "history": history,
+            "manifest": None if manifest is None else asdict(manifest),
+        }
+
+    async def promote(self, name: str, figures: Mapping[str, Any]) -> None:
+        """Puts an adapter in force, with the figures that speak for it.
+
+        Raises:
+            UserError: there is no such one.
+            Failed: it does not fit, or cannot be written; the one in force stays.
+        """
+        self.adapters.describe(name, figures)
+        self.adapters.promote(name)
+        try:
+            await self.adapt()
+        except Failed:
+            self.adapters.rollback()
+            await self.adapt()
+            raise
+
+    async def rollback(self) -> None:
+        """Puts the adapter in force that was so before.
+
+        Raises:
+            UserError: there is none before it.
+        """
+        self.adapters.rollback()
+        await self.adapt()
+
+    async def unload(self) -> None:
+        """Ends the engine."""
+        if self._engine is not None:
+            await self._engine.unload()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A call that no syscall makes: nobody listens to it, its run tells how far it is."""
+
+    caller: Caller
+    call: str
+
+    async def progress(
+        self, message: str, done: float | None = None, total: float | None = None, unit: str = ""
+    ) -> None:
+        """Tells nobody."""
+
+
+class Schooling:
+    """Trains adapters for the kernel, with the training service, as jobs."""
+
+    def __init__(
+        self, settings: Settings, table: Registry, training: TrainingService, models: ModelService
+    ) -> None:
+        """Over one table and one kernel model."""
+        self._settings, self._table, self._training, self._models = settings, table, training, models
+
+    async def train(
+        self, caller: Caller, *, rows: int = lessons.ROWS, epochs: int = 1, seed: int = 0
+    ) -> Trained:
+        """Draws rows from the table and begins a run over them; it goes on whoever listens.
+
+        Raises:
+            UserError: the kernel's model is none that can be trained here; nothing was begun.
+            Failed: the rows cannot be written.
+        """
+        ident = secrets.token_hex(5)
+        folder = self._settings.home / "kernel" / f"lessons-{ident}"
+        made = await asyncio.to_thread(lessons.write, self._table, folder, rows=rows, seed=seed)
+        (folder / _RECIPE).write_text(json.dumps(made.recipe), "utf-8")
+        how = AdapterRequest(made.held, f"kernel-{ident}", epochs, seed=seed)
+        asked = _Asked(caller, f"kernel-{ident}")
+        return await self._training.adapter(made.data, self._settings.kernel_model, how, asked)
+
+    async def keep(self, run: str) -> dict[str, Any]:
+        """Keeps the adapter that a run made; gives its name and where it lies.
+
+        Raises:
+            NotFound: there is no such run.
+            UserError: it made no adapter for the kernel.
+            Failed: it cannot be written.
+        """
+        folder = self._training.of(run)
+        spec = await asyncio.to_thread(read, folder)
+        if not spec.shared or not (folder / "model").is_dir():
+            raise UserError(f"{run!r} has made no adapter for the kernel; nothing was kept")
+        recipe: dict[str, Any] = {
+            "method": spec.method, "rank": spec.rank, "above": spec.above, "epochs": spec.epochs,
+            "learning_rate": spec.learning_rate, "rows_an_update": spec.rows, "versions": spec.versions,
+        }
+        with contextlib.suppress(OSError, ValueError):
+            recipe |= json.loads((Path(spec.held_path).parent / _RECIPE).read_text("utf-8"))
+        manifest = tuned.Manifest(spec.base, self._models.bases.fetched(spec.base), recipe, run=run)
+        adapters = tuned.Tuned(self._settings.home / "kernel")
+        name = await asyncio.to_thread(adapters.keep, folder / "model", manifest)
+        return {"adapter": name, "folder": str(adapters.folder(name))}
