@@ -8,18 +8,22 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agentos.config import Settings
 from agentos.errors import Failed, Retry, UserError
 from agentos.kernel import lessons, tuned
+from agentos.kernel.feedback import Correction, Feedback
+from agentos.kernel.planner import Planner
+from agentos.kernel.probe import EACH, Probed, probe
 from agentos.kernel.view import KernelState
 from agentos.models.service import ModelService
 from agentos.registry import Registry
 from agentos.training.service import TrainingService
 from agentos.training.spec import read
-from agentos.types import AdapterRequest, Caller, Engine, ModelSpec, Progress, Trained
+from agentos.types import AdapterRequest, Caller, Engine, ModelSpec, Plan, Progress, Trained
 
 _RECIPE = "recipe.json"
 
@@ -86,6 +90,29 @@ class KernelModel:
                 raise Failed(f"the kernel model {name!r} ended just after it was loaded; its log is in {settings.logs}")
             await self.adapt(engine)
         self._engine = engine
+
+    async def examine(self, planner: Planner, table: Registry) -> None:
+        """Probes a model that a person chose as kernel, once; what it was found to do is remembered.
+
+        Raises:
+            UserError: it cannot be a kernel; the figures are told.
+        """
+        name, told = self._settings.kernel_model, self._settings.home / "kernel" / "probes.json"
+        if name == Settings.kernel_model or not (sha := self._models.bases.fetched(name)):
+            return
+        known: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):
+            known = json.loads(told.read_text("utf-8"))
+        if sha not in known:
+            await self._told(f"examining {name}: {3 * EACH} sentences")
+
+            async def plan(text: str) -> Plan:
+                return (await planner.plan(text)).plan
+
+            known[sha] = asdict(await probe(table, plan))
+            told.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            told.write_text(json.dumps(known), "utf-8")
+        Probed(**known[sha]).check(name)
 
     async def adapt(self, engine: Engine | None = None) -> bool:
         """Lays the adapter that is in force beside the model; gives whether one acts now.
@@ -169,11 +196,28 @@ class Schooling:
     ) -> None:
         """Over one table and one kernel model."""
         self._settings, self._table, self._training, self._models = settings, table, training, models
+        self.feedback = Feedback(settings.home / "kernel" / "feedback.jsonl")
+
+    def correct(self, text: str, plan: str, caller: Caller) -> Correction:
+        """Keeps what a sentence should have come to.
+
+        Raises:
+            UserError: the plan is none that the table can carry out.
+            Failed: it cannot be written.
+        """
+        return self.feedback.add(text, plan, caller.user, self._table)
 
     async def train(
-        self, caller: Caller, *, rows: int = lessons.ROWS, epochs: int = 1, seed: int = 0
+        self, caller: Caller, *, rows: int = lessons.ROWS, epochs: int = 1, seed: int = 0, feedback: bool = False
     ) -> Trained:
         """Draws rows from the table and begins a run over them; it goes on whoever listens.
+
+        Args:
+            caller: Who asks.
+            rows: To learn from.
+            epochs: Passes over them.
+            seed: Of every draw.
+            feedback: Whether to train the adapter in force further, on corrections with rows of the table between.
 
         Raises:
             UserError: the kernel's model is none that can be trained here; nothing was begun.
@@ -181,9 +225,19 @@ class Schooling:
         """
         ident = secrets.token_hex(5)
         folder = self._settings.home / "kernel" / f"lessons-{ident}"
-        made = await asyncio.to_thread(lessons.write, self._table, folder, rows=rows, seed=seed)
+        more, earlier = [], None
+        if feedback:
+            more = await asyncio.to_thread(self.feedback.rows, self._table, seed)
+            if not more:
+                raise UserError("there are no corrections to learn from: agentos kernel correct SENTENCE PLAN")
+            adapters = tuned.Tuned(self._settings.home / "kernel")
+            found = adapters.in_force(self._models.bases.fetched(self._settings.kernel_model))
+            earlier = None if found is None else found[0]
+        made = await asyncio.to_thread(
+            partial(lessons.write, self._table, folder, rows=rows, seed=seed, more=more)
+        )
         (folder / _RECIPE).write_text(json.dumps(made.recipe), "utf-8")
-        how = AdapterRequest(made.held, f"kernel-{ident}", epochs, seed=seed)
+        how = AdapterRequest(made.held, f"kernel-{ident}", epochs, seed=seed, adapter=earlier)
         asked = _Asked(caller, f"kernel-{ident}")
         return await self._training.adapter(made.data, self._settings.kernel_model, how, asked)
 

@@ -151,6 +151,7 @@ class System:
         await self.jobs.open()
         await self.training.open()
         await self._load_kernel()
+        await self.resident.examine(self.planner, self.registry)
         await self.runs.recover(self.approvals.answered)  # before the door opens: an answer would be taken in twice
         self.ready, self.boot = True, "ready"
         self._spawn(self._purge())

@@ -129,8 +129,14 @@ class Resident(Protocol):
 class Schooling(Protocol):
     """Trains adapters for the kernel."""
 
-    async def train(self, caller: Caller, *, rows: int = ..., epochs: int = ..., seed: int = ...) -> Trained:
+    async def train(
+        self, caller: Caller, *, rows: int = ..., epochs: int = ..., seed: int = ..., feedback: bool = ...
+    ) -> Trained:
         """Begins a run."""
+        ...
+
+    def correct(self, text: str, plan: str, caller: Caller) -> Any:
+        """Keeps what a sentence should have come to."""
         ...
 
     async def keep(self, run: str) -> dict[str, Any]:

@@ -15,24 +15,31 @@ from agentos.errors import Failed, UserError
 from agentos.interfaces.client import Client
 from agentos.interfaces.commands_training import events, listed
 from agentos.interfaces.evals import score, tell
+from agentos.interfaces.planning import planning
 from agentos.interfaces.session import Session
 from agentos.interfaces.show import clean
 from agentos.kernel import gate
 from agentos.kernel.corpus.build import Corpus
 from agentos.kernel.evaluation import Case, Planned, Suite, evaluate, load_suite
-from agentos.kernel.examples import collect
+from agentos.kernel.examples import collect, sayings
 from agentos.kernel.language import parse
+from agentos.kernel.probe import Probed, probe
 from agentos.kernel.report import Report
 from agentos.registry import installed
+from agentos.types import Plan
 
 _SUITES = ("plans", "unseen")
 _LOOK = 2.0
+_REFRESHED = 800
+"""Rows of the table that are learned again beside corrections, so that nothing is forgotten for them."""
 _MEASURED = 160
 """Sentences, drawn from examples that nothing was learned from, by which a plan's confidence is calibrated."""
 
 
 def kernel(args: Namespace) -> int:
     """`agentos kernel`, `agentos kernel train`, `agentos kernel rollback`, `agentos kernel off`."""
+    if args.action == "probe":
+        return _probe(args)
     session = Session(load(), user=args.user, quiet=args.json)
     session.client.wait()
     session.printer.settle()
@@ -41,9 +48,44 @@ def kernel(args: Namespace) -> int:
         return _say(client.request("POST", "/v1/kernel/rollback", {}), args.json)
     if args.action == "off":
         return _say(client.request("POST", "/v1/kernel/promote", {"adapter": "none"}), args.json)
+    if args.action == "correct":
+        return _correct(client, args)
     if args.action == "train":
         return _train(client, args)
     return _say(client.request("GET", "/v1/kernel"), args.json)
+
+
+def _probe(args: Namespace) -> int:
+    """Asks a model the probe's sentences; 1 where it cannot be a kernel."""
+    settings = load()
+    model = args.words[0] if args.words else settings.kernel_model
+    table = installed()
+
+    async def ask() -> Probed:
+        async with planning(dataclasses.replace(settings, kernel_model=model), tell) as (planner, _engine, _table):
+
+            async def plan(text: str) -> Plan:
+                return (await planner.plan(text)).plan
+
+            return await probe(table, plan)
+
+    found = asyncio.run(ask())
+    if args.json:
+        print(json.dumps({"model": model, **dataclasses.asdict(found), "faults": found.faults}, ensure_ascii=False))
+    else:
+        print(f"{model}: plans that can be read {found.valid:.0%}, right call in English {found.english:.0%}, in "
+              f"Chinese {found.chinese:.0%}, declined {found.declined:.0%}, of {found.cases} sentences")
+        print("\n".join(f"cannot be the kernel: it {fault}" for fault in found.faults) or "can be the kernel")
+    return 1 if found.faults else 0
+
+
+def _correct(client: Client, args: Namespace) -> int:
+    if len(args.words) != 2:
+        raise UserError("correct takes a sentence and its plan: agentos kernel correct 'wake zeta' "
+                        "'models.load(model=\"zeta\")'; a plan without calls is none()")
+    said = client.request("POST", "/v1/kernel/corrections", {"text": args.words[0], "plan": args.words[1]})
+    print(json.dumps(said, ensure_ascii=False) if args.json else clean(f"kept: {said['text']}\n{said['plan']}"))
+    return 0
 
 
 def _say(said: dict[str, Any], as_json: bool) -> int:
@@ -77,7 +119,9 @@ def _train(client: Client, args: Namespace) -> int:
         load_suite(suite, installed())  # before an hour is spent
     run = args.run
     if not run:
-        asked = {"epochs": args.epochs, "seed": args.seed, **({"rows": args.rows} if args.rows else {})}
+        asked = {"epochs": args.epochs, "seed": args.seed, "feedback": args.from_feedback}
+        rows = args.rows or (_REFRESHED if args.from_feedback else 0)
+        asked |= {"rows": rows} if rows else {}
         run = client.request("POST", "/v1/kernel/train", asked)["run"]
         print(f"run {run} has begun; if this command is ended, `agentos kernel train --run {run}` goes on with it",
               file=sys.stderr)
@@ -140,10 +184,8 @@ async def _scored(settings: Settings, suites: list[str], adapter: str) -> list[R
 
 async def _sureness(settings: Settings, adapter: str) -> list[tuple[float, bool]]:
     """Of plans for sentences that nothing was learned from: their probability, and whether they are right."""
-    from agentos.interfaces.planning import planning
-
     table = installed()
-    rows = Corpus(table, collect(table), 7, dev=True).rows(_MEASURED, others=0, share=1.0)
+    rows = Corpus(table, [*collect(table), *sayings(table)], 7, dev=True).rows(_MEASURED, others=0, share=1.0)
     told: list[tuple[float, bool]] = []
     cases = []
     for number, row in enumerate(rows):

@@ -20,6 +20,7 @@ def routes(system: System) -> list[Route]:
     return [
         Route("/v1/kernel", api.show),
         Route("/v1/kernel/train", api.train, methods=["POST"]),
+        Route("/v1/kernel/corrections", api.correct, methods=["POST"]),
         Route("/v1/kernel/keep", api.keep, methods=["POST"]),
         Route("/v1/kernel/promote", api.promote, methods=["POST"]),
         Route("/v1/kernel/rollback", api.rollback, methods=["POST"]),
@@ -48,8 +49,13 @@ class Kernels:
                 raise UserError(f"{name} is a whole number, and not {value!r}; nothing was begun")
             if name in said:
                 how[name] = value
-        made = await self._system.schooling.train(caller, **how)
+        made = await self._system.schooling.train(caller, **how, feedback=said.get("feedback") is True)
         return JSONResponse({"run": made.run, "job": made.job})
+
+    async def correct(self, request: Request) -> Response:
+        """Keeps what a sentence should have come to, for the next training."""
+        caller, said = known(request, self._system), await body(request)
+        return JSONResponse(plain(self._system.schooling.correct(text(said, "text"), text(said, "plan"), caller)))
 
     async def keep(self, request: Request) -> Response:
         """Keeps what a run made; it is not in force by that."""

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from agentos.errors import Failed, UserError
 from agentos.kernel.corpus.build import Corpus, Row
-from agentos.kernel.examples import collect
+from agentos.kernel.examples import collect, sayings
 from agentos.registry import Registry
 from agentos.types import DataFile
 
@@ -49,7 +49,7 @@ def write(table: Registry, folder: Path, *, rows: int = ROWS, seed: int = 0, mor
     """
     if not 16 <= rows <= _MOST:
         raise UserError(f"{rows} rows cannot be drawn; ask for 16 to {_MOST:,}. Nothing was begun")
-    examples = collect(table)
+    examples = [*collect(table), *sayings(table)]
     others = max(2, min(OTHERS, rows // 60))
     learned = [*Corpus(table, examples, seed).rows(rows, others), *more]
     held = Corpus(table, examples, seed + 1, dev=True).rows(min(DEV, max(8, rows // 10)), 2, share=0.7)

@@ -8,10 +8,11 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from agentos.errors import UserError
 from agentos.kernel import language, sheets, words
-from agentos.kernel.examples import Example
+from agentos.kernel.examples import Example, sayings
 from agentos.kernel.pages import Pages
 from agentos.kernel.retrieval import Found, Retrieval
 from agentos.kernel.sheets import Sheets
@@ -97,6 +98,11 @@ class Planner:
         self._engine = engine
         self._numbers = itertools.count(1)
 
+    @cached_property
+    def _read_widely(self) -> Retrieval:
+        """Retrieval over all that a trained kernel has learned from, too."""
+        return Retrieval(self._table, [*self._examples, *sayings(self._table)], grouped=False)
+
     async def warm(self, busy: Callable[[], bool] = lambda: False) -> None:
         """Has the engine compute the states of every prompt's blocks while nothing is asked, nor anything else done.
 
@@ -116,12 +122,11 @@ class Planner:
 
     async def prepare(self, sentence: str) -> None:
         """Has the engine compute the states that a sentence's prompt will be made of."""
-        found = self._retrieval.find(sentence)
         if self._adapter() is not None:
-            laid = self._sheets.lay(found)
+            laid = self._sheets.lay(self._read_widely.find(sentence))
             await self._ahead(Prompt(laid.prefix, laid.blocks))
             return
-        await self._ahead(Prompt(*self._pages.lay(found), chat=True))
+        await self._ahead(Prompt(*self._pages.lay(self._retrieval.find(sentence)), chat=True))
 
     async def _ahead(self, prompt: Prompt) -> None:
         await _finish(await self._engine(), Generation(self._id("ahead"), prompt, max_tokens=0))
@@ -141,9 +146,9 @@ class Planner:
         return planned
 
     async def _planned(self, sentence: str, name: str, correction: Correction | None) -> Planned:
-        found = self._retrieval.find(sentence)
         for attempt in (1, 2):
             trained = correction is None and self._adapter() is not None
+            found = (self._read_widely if trained else self._retrieval).find(sentence)
             request = self._read_off(sentence, found) if trained else self._shown(sentence, found, correction)
             completed = await _finish(await self._engine(), request)
             try:

@@ -106,8 +106,14 @@ def beginning(example: Example) -> str:
 class Retrieval:
     """Retrieval over one table."""
 
-    def __init__(self, table: Registry, examples: Iterable[Example]) -> None:
-        """Indexes the examples' sentences and the syscalls' names and docstrings."""
+    def __init__(self, table: Registry, examples: Iterable[Example], grouped: bool = True) -> None:
+        """Indexes the examples' sentences and the syscalls' names and docstrings.
+
+        Args:
+            table: The syscalls.
+            examples: Sentences whose plans are known.
+            grouped: Whether to find which examples are shown together; a kernel that is shown none needs it not.
+        """
         self._table = table
         self._examples = list(examples)
         self._entries = list(table)
@@ -117,7 +123,7 @@ class Retrieval:
         self._said = Index(self._plain)
         self._documented = Index([f"{entry.name.replace('.', ' ')} {entry.doc}" for entry in self._entries])
         self._starts = [beginning(example) for example in self._examples]
-        self._around = self._neighbourhoods()
+        self._around = self._neighbourhoods() if grouped else [()] * len(self._examples)
 
     @property
     def around(self) -> list[tuple[Example, tuple[Example, ...]]]:

@@ -118,7 +118,7 @@ def load_base(spec: RunSpec, labels: tuple[str, ...]) -> tuple[Any, Any, list[st
         if exhausted(error):
             raise
         raise Failed(f"{spec.base!r} cannot be loaded: {error}. Nothing was trained") from error
-    if spec.adapter_path:
+    if spec.adapter_path and not spec.shared:
         model = adapters.apply(model, Path(spec.adapter_path))
         model.requires_grad_(True)
     if classifies and model.config.get_text_config().pad_token_id is None:
@@ -148,6 +148,8 @@ def assemble(
         model, spec.method, rank=spec.rank, total=total, task=spec.task, base=spec.base,
         above=spec.above,
     )
+    if spec.shared and spec.adapter_path:
+        method.begin(Path(spec.adapter_path))
     if spec.method != "full" and spec.task != "text-classification" and new:
         raise Failed(f"{spec.base!r} lacks {len(new)} of its weights ({new[0]!r} is the first); nothing was trained")
     model = method.model

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from agentos.engines import bottleneck, prefixed
-from agentos.errors import UserError
+from agentos.errors import Failed, UserError
 
 _HEADS = ("classifier", "score", "pre_classifier")
 _RATES = {"full": 5e-5, "lora": 5e-4, "adalora": 1e-3, "prefix": 5e-3, "adapter": 1e-3}
@@ -112,6 +113,22 @@ class Method:
             self.peft = peft.get_peft_model(self.model, config)
         config.base_model_name_or_path = base
         self.model = self.peft.get_base_model()
+
+    def begin(self, folder: Path) -> None:
+        """Takes the weights of an adapter of the same form to begin with.
+
+        Raises:
+            Failed: it is of another form, or cannot be read.
+        """
+        import peft
+
+        try:
+            told: Any = peft.set_peft_model_state_dict(self.peft, peft.load_peft_weights(str(folder), device="cpu"))
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise Failed(f"adapter {folder.name!r} cannot be trained further: {error}. Nothing was trained") from error
+        lacking = [name for name in told.missing_keys if "lora_" in name]
+        if told.unexpected_keys or lacking:
+            raise Failed(f"adapter {folder.name!r} has another rank or other layers; nothing was trained")
 
     def named(self) -> list[tuple[str, nn.Parameter]]:
         """What trains."""

@@ -45,7 +45,7 @@ class RunSpec:
     base_path: str = ""
     base_hash: str = ""
     adapter_path: str = ""
-    """An adapter that is laid into the base first."""
+    """An adapter that is laid into the base first; of rows that share a beginning, the one that is trained further."""
     task: Literal["text-classification", "causal-lm", "masked-lm", "denoising"] = "text-classification"
     method: Literal["full", "lora", "adalora", "prefix", "adapter"] = "lora"
     scale: Literal["tiny", "mini", "small"] = "mini"

@@ -81,6 +81,8 @@ class AdapterRequest:
     learning_rate: float = 4e-4
     seed: int = 0
     rank: int = 8
+    adapter: Path | None = None
+    """One of the same form that is trained further; None begins with nothing."""
     above: int = 8
     """Layers, from the first on, that are left as they are."""
 

@@ -13,7 +13,7 @@ import yaml
 
 from agentos.kernel.corpus.build import Corpus
 from agentos.kernel.evaluation import load_suite
-from agentos.kernel.examples import collect
+from agentos.kernel.examples import collect, sayings
 from agentos.registry import installed
 
 TABLE = installed()
@@ -73,7 +73,8 @@ def learned() -> list[str]:
     phrases = yaml.safe_load(folder.joinpath("phrases.yaml").read_text("utf-8"))
     kinds = ("decline", "chat", "context_before")
     found = [text for kind, listed in phrases.items() if kind.startswith(kinds) for text in listed]
-    return found + list(sentences(yaml.safe_load(folder.joinpath("tools.yaml").read_text("utf-8"))))
+    files = [folder.joinpath("tools.yaml"), *folder.joinpath("sayings").iterdir()]
+    return found + [one for file in files for one in sentences(yaml.safe_load(file.read_text("utf-8")))]
 
 
 def test_the_measure_finds_a_leak() -> None:
@@ -90,7 +91,7 @@ def test_there_are_examples_to_compare_with() -> None:
 def test_no_sentence_of_a_suite_is_drawn_for_training() -> None:
     table = installed()
     examined = {plain(text) for text in EXAMINED.values()}
-    rows = Corpus(table, collect(table), seed=11).rows(1500, others=10)
+    rows = Corpus(table, [*collect(table), *sayings(table)], seed=11).rows(1500, others=10)
     assert not [row.text for row in rows if plain(row.text) in examined]
 
 

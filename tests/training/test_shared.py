@@ -89,6 +89,26 @@ def test_such_a_run_learns_and_leaves_an_adapter(llama: Path, tmp_path: Path) ->
     assert AutoTokenizer.from_pretrained(folder / "model") is not None
 
 
+def test_an_adapter_is_trained_further_from_where_it_was(llama: Path, tmp_path: Path) -> None:
+    data = rows(tmp_path / "rows.parquet", 120)
+    how = {
+        "text": ("table", "sentence", "plan"), "shared": True, "label": None, "task": "causal-lm", "method": "lora",
+        "rank": 4, "rows": 8, "learning_rate": 2e-3, "dtype": "fp32",
+    }
+    first = runs.folder(tmp_path, runs.spec(llama, data, epochs=3, **how), "first")
+    assert runs.here(first) == 0
+    second = runs.folder(
+        tmp_path, runs.spec(llama, data, epochs=1, adapter_path=str(first / "model"), **how), "second"
+    )
+    assert runs.here(second) == 0
+    last, begun = (runs.events(folder, "eval") for folder in (first, second))
+    assert begun[0]["metric"]["loss"] < 1.2 * last[-1]["metric"]["loss"]
+    other = runs.folder(tmp_path, runs.spec(
+        llama, data, epochs=1, adapter_path=str(first / "model"), **{**how, "rank": 2},
+    ), "other")
+    assert runs.here(other) == 1
+
+
 def test_a_row_is_never_cut(built: building.Built) -> None:
     for row in [*built.corpus.train, *built.corpus.held]:
         assert isinstance(row, Row)

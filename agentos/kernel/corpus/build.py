@@ -86,6 +86,20 @@ class Corpus:
                 found.setdefault((row.shown, row.text), row)
         return list(found.values())
 
+    def around(self, said: Said, count: int) -> list[Row]:
+        """A request over the real table, and the same about other things and in other tones: so many rows at most."""
+        shown = tables.whole(self._table)
+        found = {said.text: Row(shown.text, tail(said.text), self._plan(said, shown), "given", said.text)}
+        for _ in range(3 * count):
+            if len(found) >= count:
+                break
+            made = dressed(self._other(said), self._pools, self._draw)
+            found.setdefault(made.text, Row(shown.text, tail(made.text), self._plan(made, shown), "given", made.text))
+        return list(found.values())
+
+    def _plan(self, said: Said, shown: tables.Shown) -> str:
+        return write(said.steps, shown.table) if said.steps else said.answer
+
     def _row(self, shown: tables.Shown, strange: bool) -> Row | None:
         kind = self._draw.choices([name for name, _ in _KINDS], [weight for _, weight in _KINDS])[0]
         tried = (self._said(kind, shown, strange) for _ in range(_AGAIN))  # of some kinds most draws fit nothing
@@ -97,7 +111,7 @@ class Corpus:
             return None
         if self._draw.random() < 0.6:
             there = dressed(there, self._pools, self._draw)
-        plan = write(there.steps, shown.table) if there.steps else there.answer
+        plan = self._plan(there, shown)
         try:
             parse(plan, shown.table)
         except Exception:

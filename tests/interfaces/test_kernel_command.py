@@ -1,0 +1,38 @@
+"""`agentos kernel`: what the kernel plans with, and that it is changed by an administrator alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.interfaces.conftest import Agentos
+
+
+def test_it_says_what_the_kernel_plans_with(agentos: Agentos) -> None:
+    said = agentos.json("kernel", "--json")
+    assert said["adapter"] == "shipped" and said["history"] == ["shipped"]
+    assert said["acts"] is False  # the scripted engine plans by its script
+
+
+def test_there_is_a_way_back_and_it_ends(agentos: Agentos) -> None:
+    done = agentos.run("kernel", "rollback")
+    assert done.returncode == 2 and "none to go back to" in done.stderr
+    assert agentos.json("kernel", "off", "--json")["history"] == ["shipped", "none"]
+    assert agentos.json("kernel", "rollback", "--json")["history"] == ["shipped"]
+
+
+def test_what_cannot_be_trained_is_refused_before_anything_is_begun(agentos: Agentos, tmp_path: Path) -> None:
+    done = agentos.run("kernel", "train", "--rows", "3")
+    assert done.returncode == 2 and "16 to" in done.stderr
+    done = agentos.run("kernel", "train", "--suite", "nowhere")
+    assert done.returncode != 0 and "nowhere" in done.stderr
+    done = agentos.run("kernel", "train", "--run", "t99")
+    assert done.returncode != 0 and "t99" in done.stderr
+    assert agentos.json("runs", "--json")["runs"] == []
+
+
+def test_only_an_administrator_changes_it(agentos: Agentos) -> None:
+    assert agentos.run("users", "set", "vera", "--role", "viewer").returncode == 0
+    for words in (("kernel", "off"), ("kernel", "rollback"), ("kernel", "train")):
+        done = agentos.run("--as", "vera", *words)
+        assert done.returncode == 3 and "administrator" in done.stderr, (words, done)
+    assert agentos.json("kernel", "--json")["history"] == ["shipped"]
