@@ -132,6 +132,7 @@ class KernelModel:
             found = (Path(asked), tuned.read(Path(asked)))
         acts = await engine.adapt(found[0] if found else None)
         self._view.adapter = found[1] if acts and found else None
+        self._view.adapter_name = self.adapters.history()[-1] if asked == "auto" else asked
         return acts
 
     def shown(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from agentos.policy.monitor import Monitor
 from agentos.registry import Registry, installed
 from agentos.types import Call, Caller
 
-OWN = ("jobs", "load", "residency", "eviction", "vllm", "training")
+OWN = ("kernels", "jobs", "load", "residency", "eviction", "vllm", "training")
 """Parts with a file of their own."""
 PARTS = ("plans", "client", "policy", *OWN)
 PLANS = 60
@@ -51,7 +51,7 @@ def main(args: Namespace) -> int:
         figures["client_start_ms"] = _client_start()
     if "policy" in parts:
         figures["policy_us"] = _policy(table)
-    for part, measure in _measures(settings, args.trace, args.data).items():
+    for part, measure in _measures(settings, args).items():
         if part not in parts:
             continue
         try:
@@ -66,7 +66,7 @@ def main(args: Namespace) -> int:
     return 0
 
 
-def _measures(settings: Settings, trace: str, data: str) -> dict[str, Callable[[], dict[str, Any]]]:
+def _measures(settings: Settings, args: Namespace) -> dict[str, Callable[[], dict[str, Any]]]:
     """What each part with a file of its own is measured by."""
 
     def of(part: str, *given: Any) -> Callable[[], dict[str, Any]]:
@@ -74,8 +74,9 @@ def _measures(settings: Settings, trace: str, data: str) -> dict[str, Callable[[
 
     return {
         "jobs": of("jobs"), "load": of("load", settings), "residency": of("residency", settings),
-        "eviction": of("eviction", Path(trace) if trace else None), "vllm": of("vllm", settings),
-        "training": of("training", settings, Path(data) if data else None),
+        "eviction": of("eviction", Path(args.trace) if args.trace else None), "vllm": of("vllm", settings),
+        "training": of("training", settings, Path(args.data) if args.data else None),
+        "kernels": of("kernels", settings, tuple(args.kernel)),
     }
 
 

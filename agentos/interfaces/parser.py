@@ -10,7 +10,7 @@ from agentos import __version__
 _STATES = ("all", "queued", "running", "succeeded", "failed", "cancelled")
 _POLICIES = ("ours", "fifo", "easy", "tiresias", "srtf", "all")
 _EVICTIONS = ("ours", "gdsf", "lfu", "lru", "belady", "bound", "all")
-_BENCHES = ("plans", "client", "policy", "jobs", "load", "residency", "eviction", "vllm", "training")
+_BENCHES = ("plans", "client", "policy", "jobs", "load", "residency", "eviction", "vllm", "training", "kernels")
 _ROLES = ("viewer", "operator", "admin")
 _EPILOG = """\
 exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied, 4 waiting for a person, 130 interrupted
@@ -149,6 +149,7 @@ def _system(add: Add) -> None:
     bench = add("bench", "commands_system:bench", "measure plans, jobs, models and engines on this machine")
     bench.add_argument("--only", choices=_BENCHES, help="one part alone (all)")
     bench.add_argument("--trace", default="", metavar="FILE", help="requests to replay for `eviction`, as CSV")
+    bench.add_argument("--kernel", action="append", default=[], metavar="NAME", help="one more model for `kernels`")
     bench.add_argument("--data", default="", metavar="FILE", help="labelled texts to learn from for `training`")
     bench.add_argument("--json", default="", metavar="FILE", help="write the figures to a file")
 

@@ -17,6 +17,8 @@ from agentos.registry import Registry
 _QUOTED = re.compile(r"""["'“‘「『`]([^"'”’」』`]{1,200})["'”’」』`]""")
 _PATH = re.compile(r"""(?:~|\.{1,2})?/[^\s"'“”‘’「」『』`，。；：、！？,;()（）]+""")
 """A path is one name whatever letters it has: a Chinese file name within it is no word of the sentence's."""
+_MIXED = re.compile(r"(?<!\S)[\w.-]{2,40}(?=[\s,，。；、！？]|$)")
+"""A word between spaces, which may be a name of Chinese characters and others (`评价_2023`)."""
 _STEPS = re.compile(
     r"\b(?:then|after|afterwards|and|also|plus|once|when|while|before|meanwhile)\b|[,;&]|[.!?](?=\s)|[，；。！？、]|"
     r"然后|接着|之后|以后|同时|顺便|顺带|并且|并|再|和|另外|还有|完了|完成|(?<!最)后(?![台面缀端来])",
@@ -68,6 +70,8 @@ class SpanFinder:
         pieces = chunks(sentence)
         names: dict[str, None] = dict.fromkeys(match.strip() for match in _QUOTED.findall(sentence))
         names |= dict.fromkeys(_PATH.findall(sentence))
+        mixed = (run for run in _MIXED.findall(sentence) if _HAN.search(run) and re.search(r"[A-Za-z0-9]", run))
+        names |= dict.fromkeys(mixed)
         lowered = sentence.lower()
         words = {piece.lower() for piece in pieces}
         names |= dict.fromkeys(_as_written(sentence, name) for name in known if name.lower() in lowered)

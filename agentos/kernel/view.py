@@ -27,6 +27,7 @@ class KernelState:
         self._times: deque[float] = deque(maxlen=1000)
         self.model: LoadedModel | None = None
         self.adapter: Manifest | None = None
+        self.adapter_name = ""
         self.plans = 0
 
     def planned(self, seconds: float) -> None:
@@ -50,6 +51,7 @@ class KernelState:
             syscalls=len(self._table),
             plans=self.plans,
             plan_ms=round(statistics.median(self._times) * 1000, 1) if self._times else None,
+            adapter=self.adapter_name if self.adapter is not None else "",
         )
 
     def help(self, topic: str | None) -> Help:

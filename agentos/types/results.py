@@ -179,6 +179,8 @@ class KernelStatus:
     """Sentences planned since the system started."""
     plan_ms: float | None = None
     """Median milliseconds from sentence to plan since the system started."""
+    adapter: str = ""
+    """What its model was trained to plan with; empty where it plans as published."""
 
 
 @dataclass(frozen=True)

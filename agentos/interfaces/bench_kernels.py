@@ -1,0 +1,72 @@
+"""Which plans best, on the same cases: the trained kernel, its untrained base, other models, no model at all."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import sys
+import time
+from typing import Any
+
+from agentos.config import Settings
+from agentos.interfaces.evals import score
+from agentos.interfaces.linear import Linear
+from agentos.kernel.evaluation import Planned, Suite, evaluate, load_suite
+from agentos.kernel.examples import collect, sayings
+from agentos.kernel.report import Report
+from agentos.registry import installed
+
+SUITES = ("plans", "unseen")
+
+
+def measure(settings: Settings, others: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Every kernel's figures on every suite.
+
+    Args:
+        settings: Name the kernel's model and its adapter.
+        others: More models of the catalog, planned with as they were published.
+    """
+    kernels = {
+        f"{settings.kernel_model}, trained": settings,
+        f"{settings.kernel_model}, as published": dataclasses.replace(settings, kernel_adapter="none"),
+        **{f"{name}, as published": dataclasses.replace(settings, kernel_model=name) for name in others},
+    }
+    found: dict[str, Any] = {}
+    for suite in SUITES:
+        told = {name: asyncio.run(score(suite, how)) for name, how in kernels.items()}
+        told["linear model over TF-IDF, slot rules"] = asyncio.run(_linear(load_suite(suite, installed())))
+        found[suite] = {name: _figures(report) for name, report in told.items()}
+    return found
+
+
+async def _linear(suite: Suite) -> Report:
+    table = suite.table(installed())
+    print("fitting the linear model", file=sys.stderr)
+    model = Linear(table, [*collect(table), *sayings(table)])
+
+    async def plan(text: str) -> Planned:
+        started = time.monotonic()
+        made = await model.plan(text)
+        return Planned(made, time.monotonic() - started, 0)
+
+    return await evaluate(suite, table, plan, model="linear")
+
+
+def _figures(report: Report) -> dict[str, Any]:
+    total = report.total
+    return {
+        "exact": total.exact.to_json(), "over_acting": report.over_acting.to_json(),
+        "over_declining": report.over_declining.to_json(), "median_ms": round(total.median_ms, 1),
+        "p95_ms": round(total.p95_ms, 1), "groups": {group.name: group.exact.to_json() for group in report.groups},
+    }
+
+
+def rows(found: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The figures, a row for each kernel on each suite."""
+    made = []
+    for suite, kernels in found.items():
+        for name, said in kernels.items():
+            shares = [said[key]["share"] for key in ("exact", "over_acting", "over_declining")]
+            note = f"acts wrongly {shares[1]:.1%}, declines wrongly {shares[2]:.1%}, {said['median_ms']:.0f} ms"
+            made.append((f"{suite}: {name}", f"{shares[0]:.1%} exact", f"{note} ({said['p95_ms']:.0f} at p95)"))
+    return made
