@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import sys
 import time
+from functools import partial
 from typing import Any
 
 from agentos.config import Settings
@@ -33,9 +34,13 @@ def measure(settings: Settings, others: tuple[str, ...] = ()) -> dict[str, Any]:
     }
     found: dict[str, Any] = {}
     for suite in SUITES:
-        told = {name: asyncio.run(score(suite, how)) for name, how in kernels.items()}
-        told["linear model over TF-IDF, slot rules"] = asyncio.run(_linear(load_suite(suite, installed())))
-        found[suite] = {name: _figures(report) for name, report in told.items()}
+        found[suite] = {}
+        made = {name: partial(score, suite, how) for name, how in kernels.items()}
+        made["linear model over TF-IDF, slot rules"] = partial(_linear, load_suite(suite, installed()))
+        for name, work in made.items():
+            report = asyncio.run(work())
+            found[suite][name] = _figures(report)
+            print(f"{name}\n{report.table(0)}", file=sys.stderr)  # each as soon as it is known: all take an hour
     return found
 
 

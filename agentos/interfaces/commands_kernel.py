@@ -101,7 +101,8 @@ def _say(said: dict[str, Any], as_json: bool) -> int:
         recipe = manifest["recipe"]
         lines.append("recipe: " + ", ".join(f"{name} {recipe[name]}" for name in _SHOWN if name in recipe))
         for suite, figures in manifest["scores"].items():
-            lines.append(f"{suite}: {figures['exact']:.1%} of {figures['cases']} exact, {figures['before']:.1%} before")
+            before = f", {figures['before']:.1%} before" if "before" in figures else ""
+            lines.append(f"{suite}: {figures['exact']:.1%} of {figures['cases']} exact{before}")
         lines.append(f"asks under a confidence of {manifest['threshold']:g}")
     print(clean("\n".join(lines)))
     return 0

@@ -10,8 +10,8 @@ from agentos.kernel.report import Report, Row
 
 LEVEL = 0.05
 """A part of a suite counts as worse where chance alone would say so less often than this."""
-ASKED = 0.5
-"""Calibrated confidence under which a plan is asked about: it is then more likely wrong than right."""
+ASKED = 0.25
+"""Calibrated confidence under which a plan is asked about: it is then three times as likely wrong as right."""
 
 
 @dataclass(frozen=True)

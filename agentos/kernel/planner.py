@@ -167,7 +167,8 @@ class Planner:
                 return Planned(Plan(name, (), await self._small_talk(sentence)), completed, found, answered="chat")
             if steps:
                 sure, least = self._confidence(completed)
-                if sure is not None and sure < least:
+                reads = all(self._table[step.syscall].effect == "read" for step in steps)
+                if sure is not None and sure < least and not reads:
                     reply = words.unsure(sentence, language.write(steps, self._table))
                     return Planned(Plan(name, (), reply), completed, found, sure, "unsure")
                 return Planned(Plan(name, steps), completed, found, sure)

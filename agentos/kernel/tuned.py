@@ -102,11 +102,11 @@ class Tuned:
             UserError: there is no such one.
             Failed: it cannot be written.
         """
+        if not figures or name in (SHIPPED, NONE):
+            return
         folder = self.folder(name)
         if folder is None:
             raise UserError(f"there is no adapter {name!r} here; the one in force stays")
-        if not figures or name == SHIPPED:
-            return
         given = {key: figures[key] for key in ("scores", "threshold", "slope") if key in figures}
         told = replace(read(folder), **given)
         temporary = folder / f"{MANIFEST}.part"

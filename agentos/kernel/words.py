@@ -37,7 +37,7 @@ def asked(sentence: str, missing: Sequence[Missing], table: Registry) -> str:
 
 
 def unsure(sentence: str, plan: str) -> str:
-    """The plan is likelier wrong than right; the person is asked instead."""
+    """The plan is little more than a guess; the person is asked instead."""
     if language(sentence) == "zh":
         return f"不太确定你的意思，什么都没有执行。你是想要：\n{plan}\n吗？请说得更明确一些。"
     return f"Not sure what you mean; nothing was run. Did you mean this?\n{plan}\nPlease say it more plainly."

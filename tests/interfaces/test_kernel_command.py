@@ -31,8 +31,18 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_begun(agentos: Age
 
 
 def test_only_an_administrator_changes_it(agentos: Agentos) -> None:
-    assert agentos.run("users", "set", "vera", "--role", "viewer").returncode == 0
+    assert agentos.run("keys", "create", "--user", "vera", "--json").returncode == 0
     for words in (("kernel", "off"), ("kernel", "rollback"), ("kernel", "train")):
         done = agentos.run("--as", "vera", *words)
         assert done.returncode == 3 and "administrator" in done.stderr, (words, done)
     assert agentos.json("kernel", "--json")["history"] == ["shipped"]
+
+
+def test_a_correction_is_kept_if_it_is_a_plan(agentos: Agentos) -> None:
+    said = agentos.json("kernel", "correct", "wake zeta", 'models.load(model="zeta")', "--json")
+    assert said["plan"] == 'models.load(model="zeta")' and said["text"] == "wake zeta"
+    assert "wake zeta" in (agentos.home / "kernel" / "feedback.jsonl").read_text("utf-8")
+    for plan in ("wake it up", "models.load()", 'nothing.known(a="b")'):
+        done = agentos.run("kernel", "correct", "wake zeta", plan)
+        assert done.returncode == 2 and "Traceback" not in done.stderr, (plan, done)
+    assert agentos.run("kernel", "correct", "wake zeta").returncode == 2

@@ -15,6 +15,7 @@ from agentos.kernel.examples import collect
 from agentos.kernel.pages import PAGE, Pages, shots, signature
 from agentos.kernel.planner import PREFIX, Correction, Planner
 from agentos.kernel.retrieval import Retrieval
+from agentos.kernel.tuned import Manifest
 from agentos.registry import Registry, installed
 from agentos.syscall import describe, syscall
 from agentos.types import Completed, Engine, Generation, ModelSpec, Name, Plan, Prompt, Step, Token, Undone
@@ -243,3 +244,59 @@ async def test_warming_waits_while_the_processors_are_wanted(settings: Settings)
 
 def prompts(asked: Iterable[Generation]) -> list[Prompt]:
     return [request.prompt for request in asked if isinstance(request.prompt, Prompt)]
+
+
+class Sure:
+    """A trained kernel that writes one plan and says how sure it is."""
+
+    name = "sure"
+
+    def __init__(self, text: str, confidence: float) -> None:
+        self.asked: list[Generation] = []
+        self._said = Completed("stop", text, confidence=confidence)
+
+    async def generate(self, request: Generation) -> AsyncIterator[Token | Completed]:
+        self.asked.append(request)
+        yield self._said
+
+
+def trained(engine: Sure, threshold: float = 0.5, slope: float = 1.0) -> Planner:
+    async def ready() -> Any:
+        return engine
+
+    table = installed()
+    manifest = Manifest("base", "sha", {}, threshold=threshold, slope=slope)
+    return Planner(table, collect(table), ready, adapter=lambda: manifest)
+
+
+async def test_a_trained_kernel_reads_a_sheet_and_no_examples() -> None:
+    engine = Sure('models.load(model="zeta")', 0.9)
+    made = await trained(engine).plan("load zeta")
+    assert made.confidence == 0.9 and made.plan.steps[0].syscall == "models.load"
+    (asked,) = engine.asked
+    assert asked.adapted and isinstance(asked.prompt, Prompt) and not asked.prompt.chat
+    assert asked.prompt.blocks == () and asked.prompt.tail == "\nUser: load zeta\n"
+
+
+async def test_what_would_change_something_is_not_done_on_a_guess() -> None:
+    made = await trained(Sure('models.load(model="zeta")', 0.2)).plan("load zeta")
+    assert made.answered == "unsure" and made.plan.steps == ()
+    assert made.plan.reply is not None and 'models.load(model="zeta")' in made.plan.reply
+    chinese = await trained(Sure('models.load(model="zeta")', 0.2)).plan("加载 zeta")
+    assert chinese.plan.reply is not None and "不太确定" in chinese.plan.reply
+
+
+async def test_what_only_reads_is_done_all_the_same() -> None:
+    made = await trained(Sure('resources.query(kind="cpu")', 0.2)).plan("how is it going there")
+    assert made.plan.steps[0].syscall == "resources.query" and made.confidence == 0.2
+
+
+async def test_confidence_is_what_calibration_makes_of_it() -> None:
+    made = await trained(Sure('models.load(model="zeta")', 0.25), slope=0.5).plan("load zeta")
+    assert made.confidence == 0.5 and made.plan.steps
+
+
+async def test_a_repair_shows_the_examples_after_all() -> None:
+    engine = Sure('models.load(model="zeta")', 0.9)
+    await trained(engine).plan("load zeta", correction=Correction(Plan(""), "it broke"))
+    assert not engine.asked[0].adapted
