@@ -159,12 +159,13 @@ def _wait(client: Client, run: str) -> None:
         Failed: it did not come to its end.
     """
     seen = 0
+    start = "\r\x1b[K" if sys.stderr.isatty() else ""  # a line that moves, where somebody looks at it
     while True:
         told = events(client, run)
         for event in told[seen:]:
             if event.get("kind") in ("note", "start", "end", "resume", "eval"):
                 said = event.get("text") or ", ".join(f"{k} {v:.4g}" for k, v in (event.get("metric") or {}).items())
-                print(f"{run}: {clean(str(said))}", file=sys.stderr)
+                print(f"{start}{run}: {clean(str(said))}", file=sys.stderr)
         seen = len(told)
         row = next((one for one in listed(client)["runs"] if one["run"] == run), None)
         state = str(row["state"]) if row else "gone"
@@ -172,9 +173,9 @@ def _wait(client: Client, run: str) -> None:
             return
         if state not in ("queued", "running"):
             raise Failed(f"{run} {state}: no adapter was made, and the kernel plans as before. agentos runs show {run}")
-        if told and told[-1].get("kind") == "step":
-            last = told[-1]
-            line = f"\r{run}: {last['step']}/{last['steps']} loss {last['loss']:.3f}"
+        last = told[-1] if told else {}
+        if start and last.get("kind") == "step":
+            line = f"{start}{run}: {last['step']}/{last['steps']} loss {last['loss']:.3f}"
             print(line, end="", file=sys.stderr, flush=True)
         time.sleep(_LOOK)
 
