@@ -131,8 +131,6 @@ def _train(client: Client, args: Namespace) -> int:
     name, folder = kept["adapter"], kept["folder"]
     before = asyncio.run(_scored(settings, suites, settings.kernel_adapter))
     after = asyncio.run(_scored(settings, suites, folder))
-    told = asyncio.run(_sureness(settings, folder))
-    power = gate.slope(told)
     scores: dict[str, Any] = {
         new.suite: {
             "cases": new.total.exact.of, "exact": new.total.exact.share, "before": old.total.exact.share,
@@ -148,7 +146,8 @@ def _train(client: Client, args: Namespace) -> int:
         lines = "\n  ".join(verdict.against)
         print(f"agentos: {name} was kept and not promoted; the kernel plans as before:\n  {lines}", file=sys.stderr)
         return 1
-    figures = {"scores": scores, "slope": power, "threshold": gate.ASKED}
+    told = asyncio.run(_sureness(settings, folder))
+    figures = {"scores": scores, "slope": gate.slope(told), "threshold": gate.ASKED}
     return _say(client.request("POST", "/v1/kernel/promote", {"adapter": name, **figures}), args.json)
 
 
