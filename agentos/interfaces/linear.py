@@ -19,7 +19,7 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 from agentos.kernel.examples import Example
 from agentos.kernel.language import CHAT, NONE, parse
-from agentos.kernel.retrieval import _JOINTS, _NAMED, features
+from agentos.kernel.retrieval import JOINTS, NAMED, features
 from agentos.kernel.spans import SpanFinder
 from agentos.registry import Registry
 from agentos.types import Json, Plan, Step
@@ -95,7 +95,7 @@ class Linear:
             steps = parse(example.answer, table).steps
             if len(steps) > 1:
                 continue
-            plain = _NAMED.sub(" ", example.text)
+            plain = NAMED.sub(" ", example.text)
             texts.append(plain)
             labels.append(steps[0].syscall if steps else example.answer)
             if not steps:
@@ -113,9 +113,9 @@ class Linear:
 
     async def plan(self, sentence: str) -> Plan:
         """The plan for a sentence."""
-        parts = [part for part in _JOINTS.split(sentence) if part and part.strip()]
-        whole, sure = self._call(_NAMED.sub(" ", sentence))
-        told = [self._call(_NAMED.sub(" ", part)) for part in parts]
+        parts = [part for part in JOINTS.split(sentence) if part and part.strip()]
+        whole, sure = self._call(NAMED.sub(" ", sentence))
+        told = [self._call(NAMED.sub(" ", part)) for part in parts]
         calls = [(part, name) for part, (name, chance) in zip(parts, told, strict=True)
                  if name not in (NONE, CHAT) and chance > 0.4]
         if len(calls) < 2 or len({name for _, name in calls}) < 2:
@@ -141,7 +141,7 @@ class Linear:
         for param in self._table[name].params:
             value: Json = None
             if (name, param.name) in self._choices:
-                said = self._choices[name, param.name](_NAMED.sub(" ", part))[0]
+                said = self._choices[name, param.name](NAMED.sub(" ", part))[0]
                 value = (list(said.split()) if param.many else said) if said else None
             elif param.kind in ("name", "private", "syscall") and param.required:
                 if names:

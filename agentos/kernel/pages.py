@@ -14,19 +14,25 @@ PAGE = 16
 """Most signatures that a prompt's prefix holds."""
 
 
+def parted(table: Registry, most: int) -> list[list[Syscall]]:
+    """Whole families in name order, as many as fit into a part of at most so many; one that fits nowhere is split."""
+    parts: list[list[Syscall]] = [[]]
+    for _, entries in groupby(table, key=lambda entry: entry.family):
+        family = list(entries)
+        for start in range(0, len(family), most):
+            some = family[start : start + most]
+            if len(parts[-1]) + len(some) > most:
+                parts.append([])
+            parts[-1] += some
+    return parts
+
+
 class Pages:
-    """Whole families in name order, as many as fit; a family that fits nowhere is split."""
+    """The pages of one table."""
 
     def __init__(self, table: Registry, opening: str) -> None:
         """Pages of a table, each after the same opening words."""
-        pages: list[list[Syscall]] = [[]]
-        for _, entries in groupby(table, key=lambda entry: entry.family):
-            family = list(entries)
-            for start in range(0, len(family), PAGE):
-                part = family[start : start + PAGE]
-                if len(pages[-1]) + len(part) > PAGE:
-                    pages.append([])
-                pages[-1] += part
+        pages = parted(table, PAGE)
         self.prefixes = [opening + "".join(map(signature, page)) for page in pages]
         """What each page's prompts begin with."""
         self._page = {entry.name: number for number, page in enumerate(pages) for entry in page}

@@ -54,7 +54,7 @@ def features(text: str) -> Counter[str]:
     return found
 
 
-_NAMED = re.compile(
+NAMED = re.compile(
     r"""(?<!\w)(?=[\w./:@-]*[A-Za-z])(?=[\w./:@-]*[0-9_./:-])[A-Za-z0-9~/.][\w./:@-]*\w|["“「『`][^"”」』`]+["”」』`]""",
     re.ASCII,
 )
@@ -87,7 +87,7 @@ class Index:
         return scores
 
 
-_JOINTS = re.compile(
+JOINTS = re.compile(
     r"\b(?:and then|then|after that|afterwards|and|also|plus)\b|[,;.!?，；。！？]\s*"
     r"|然后|接着|之后|同时|顺便|并且|再",
     re.I,
@@ -132,8 +132,8 @@ class Retrieval:
 
     def find(self, sentence: str) -> Found:
         """The syscalls and examples nearest to a sentence, and to each of its clauses."""
-        plain = _NAMED.sub(" ", sentence)
-        clauses = [part for part in _JOINTS.split(plain) if part and part.strip()]
+        plain = NAMED.sub(" ", sentence)
+        clauses = [part for part in JOINTS.split(plain) if part and part.strip()]
         asked = [plain, *clauses] if len(clauses) > 1 else [plain]
         whole = self._said.rank(plain)
         near: dict[int, float] = defaultdict(float)
@@ -162,7 +162,7 @@ class Retrieval:
 
     def _without_values(self, example: Example) -> str:
         """An example's sentence less its names and texts, which say nothing of what is asked."""
-        text = _NAMED.sub(" ", example.text)
+        text = NAMED.sub(" ", example.text)
         for value in re.findall(r'"((?:[^"\\]|\\.)*)"', example.answer):
             if value not in self._choices:
                 text = text.replace(value, " ")

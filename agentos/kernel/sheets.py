@@ -7,10 +7,10 @@ sheets; a sentence is laid on the one that fits it best, with what it may need o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
 
+from agentos.kernel.pages import parted
 from agentos.kernel.retrieval import Found
 from agentos.registry import Registry
 from agentos.syscall import Syscall
@@ -37,16 +37,8 @@ class Sheets:
     """The sheets of one table."""
 
     def __init__(self, table: Registry) -> None:
-        """Whole families in name order, as many as fit on a sheet; a family that fits nowhere is split."""
-        sheets: list[list[Syscall]] = [[]]
-        for _, entries in groupby(table, key=lambda entry: entry.family):
-            family = list(entries)
-            for start in range(0, len(family), SHEET):
-                part = family[start : start + SHEET]
-                if len(sheets[-1]) + len(part) > SHEET:
-                    sheets.append([])
-                sheets[-1] += part
-        self._sheets = [tuple(sheet) for sheet in sheets]
+        """Parts it."""
+        self._sheets = [tuple(sheet) for sheet in parted(table, SHEET)]
         self.prefixes = [beginning(sheet) for sheet in self._sheets]
         """What each sheet's prompts begin with."""
         self._of = {entry.name: number for number, sheet in enumerate(self._sheets) for entry in sheet}
@@ -94,8 +86,3 @@ def brief(doc: str) -> str:
     while len(" ".join(words)) > _DOC and len(words) > 1:
         words.pop()
     return " ".join(words)
-
-
-def order(entries: Sequence[Syscall], names: Sequence[str]) -> list[Syscall]:
-    """Entries in the order of their names in a list."""
-    return sorted(entries, key=lambda entry: names.index(entry.name))

@@ -12,7 +12,6 @@ from agentos.kernel.corpus.said import Pools, Said, dressed, revalued
 from agentos.kernel.examples import Example
 from agentos.kernel.language import CHAT, NONE, parse, write
 from agentos.kernel.sheets import tail
-from agentos.kernel.spans import SpanFinder
 from agentos.registry import Registry
 from agentos.types import Step
 
@@ -52,7 +51,6 @@ class Corpus:
         self._foreign, strange = tables.strangers()
         own = [said for example in examples if _kept(example.text) == dev for said in [_read(example, table)]]
         strange = [said for said in strange if _kept(said.text) == dev]
-        self._spans = SpanFinder(table, [])
         self._single = [said for said in own if joined.fit(said)]
         self._listed = [said for said in own if said.steps and not joined.fit(said)]
         self._strange = strange
@@ -112,10 +110,6 @@ class Corpus:
         if self._draw.random() < 0.6:
             there = dressed(there, self._pools, self._draw)
         plan = self._plan(there, shown)
-        try:
-            parse(plan, shown.table)
-        except Exception:
-            return None
         if len(there.text) > 300 or not self._sayable(there):
             return None
         return Row(shown.text, tail(there.text), plan, kind, there.text)
@@ -193,16 +187,12 @@ class Corpus:
         return revalued(said, self._all, self._pools, self._draw)
 
     def _sayable(self, said: Said) -> bool:
-        """Whether a grammar over the sentence would let its names be said."""
-        names: set[str] | None = None
-        for step in said.steps:
-            for param in self._all[step.syscall].params if step.syscall in self._all else ():
-                for value in [step.args.get(param.name)]:
-                    if param.kind == "name" and isinstance(value, str) and value != "?":
-                        names = names or set(self._spans.find(said.text, [value]).names)
-                        if value not in said.text:
-                            return False
-        return True
+        """Whether the names in a plan stand in its sentence, where alone a grammar lets them come from."""
+        named = (
+            (step.args.get(param.name) for param in self._all[step.syscall].params if param.kind == "name")
+            for step in said.steps if step.syscall in self._all
+        )
+        return all(value in said.text for value in named if isinstance(value, str) and value != "?")
 
 
 def _kept(text: str) -> bool:

@@ -25,6 +25,8 @@ _MAKERS = {
     "datasets.split", "training.pretrain", "training.finetune", "training.search", "jobs.submit", "jobs.retry",
 }
 """What makes something that was not named before; what only shows a thing is followed by its name."""
+OWN = "agentos"
+"""The owner of the table's own syscalls, which are known one by one; of others, what is no read makes something."""
 _MADE = {"model", "dataset", "train", "test", "text", "job", "run"}
 _ANY = (("it", "the result", "that"), ("它", "结果", "这个"))
 _NOUN_EN = r"(?:(?:the|a|my|our) )?(?:(?:model|data ?set|job|task|run|data)s? )?(?:called |named |number )?"
@@ -48,9 +50,9 @@ def fit(said: Said) -> bool:
 
 
 def makes(said: Said, table: Registry) -> bool:
-    """Whether what it comes to makes something that a later step may take."""
-    entry = table[said.steps[0].syscall]
-    return entry.name in _MAKERS or (entry.owner.startswith("suite ") and bool(entry.fields))
+    """Whether what it comes to last makes something that a later step may take."""
+    entry = table[said.steps[-1].syscall]
+    return entry.name in _MAKERS or (entry.owner != OWN and entry.effect != "read" and bool(entry.fields))
 
 
 def several(parts: Sequence[Said], pools: Pools, draw: random.Random, in_order: bool) -> Said | None:
@@ -79,14 +81,13 @@ def several(parts: Sequence[Said], pools: Pools, draw: random.Random, in_order: 
 def handed_on(first: Said, second: Said, table: Registry, pools: Pools, draw: random.Random) -> Said | None:
     """Two requests of which the second takes the first one's result, by a word such as `it`; None where none does."""
     zh, give = first.zh, table[first.steps[-1].syscall]
-    own = not give.owner.startswith("suite ")
-    if second.zh != zh or _ASKS.search(first.text) or (own and give.name not in _MAKERS):
+    if second.zh != zh or _ASKS.search(first.text) or not makes(first, table):
         return None
     taker, step = table[second.steps[0].syscall], second.steps[0]
     for param in taker.params:
         value = step.args.get(param.name)
         listed = value if isinstance(value, list) else [value]
-        gives = [field for field in give.fields if not own or field in _MADE]
+        gives = [field for field in give.fields if give.owner != OWN or field in _MADE]
         fields = [field for field in gives if field in (param.field, "text" if param.kind == "private" else "")]
         if param.field == "dataset" and give.name.endswith(".split"):
             fields = ["train", "test"] if not taker.name.endswith("evaluate") else ["test"]

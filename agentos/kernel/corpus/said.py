@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
-from typing import Any
 
 import yaml
 
@@ -219,12 +218,3 @@ def _mistyped(text: str, values: list[str], draw: random.Random) -> str:
     ))
     return text[: word.start()] + new + text[word.end() :]
 
-
-def of(text: str, plan: list[Step], answer: str = "") -> Said:
-    """A sentence with its steps."""
-    return Said(text, tuple(plan), answer)
-
-
-def read(listed: Any) -> list[Said]:
-    """Sentences of one call each, from a tool's `examples` in YAML."""
-    return [Said(item["text"], (Step("s1", item["syscall"], item["args"]),)) for item in listed]
