@@ -189,8 +189,8 @@ class Corpus:
     def _sayable(self, said: Said) -> bool:
         """Whether the names in a plan stand in its sentence, where alone a grammar lets them come from."""
         named = (
-            (step.args.get(param.name) for param in self._all[step.syscall].params if param.kind == "name")
-            for step in said.steps if step.syscall in self._all
+            step.args.get(param.name) for step in said.steps if step.syscall in self._all
+            for param in self._all[step.syscall].params if param.kind == "name"
         )
         return all(value in said.text for value in named if isinstance(value, str) and value != "?")
 

@@ -10,7 +10,7 @@ from importlib import resources
 import yaml
 
 from agentos.kernel.corpus.said import Said
-from agentos.kernel.evaluation import foreign
+from agentos.kernel.foreign import foreign
 from agentos.kernel.language import NONE
 from agentos.kernel.sheets import beginning, more
 from agentos.registry import Registry
