@@ -14,10 +14,9 @@ from typing import Any
 
 from agentos.config import Settings
 from agentos.errors import Failed, Retry, UserError
-from agentos.kernel import lessons, tuned
+from agentos.kernel import tuned
 from agentos.kernel.feedback import Correction, Feedback
 from agentos.kernel.planner import Planner
-from agentos.kernel.probe import EACH, Probed, probe
 from agentos.kernel.view import KernelState
 from agentos.models.service import ModelService
 from agentos.registry import Registry
@@ -100,6 +99,8 @@ class KernelModel:
         name, told = self._settings.kernel_model, self._settings.home / "kernel" / "probes.json"
         if name == Settings.kernel_model or not (sha := self._models.bases.fetched(name)):
             return
+        from agentos.kernel.probe import EACH, Probed, probe  # only who chose another model pays for it
+
         known: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):
             known = json.loads(told.read_text("utf-8"))
@@ -197,6 +198,7 @@ class Schooling:
     ) -> None:
         """Over one table and one kernel model."""
         self._settings, self._table, self._training, self._models = settings, table, training, models
+        self._adapters = tuned.Tuned(settings.home / "kernel")
         self.feedback = Feedback(settings.home / "kernel" / "feedback.jsonl")
 
     def correct(self, text: str, plan: str, caller: Caller) -> Correction:
@@ -209,13 +211,13 @@ class Schooling:
         return self.feedback.add(text, plan, caller.user, self._table)
 
     async def train(
-        self, caller: Caller, *, rows: int = lessons.ROWS, epochs: int = 1, seed: int = 0, feedback: bool = False
+        self, caller: Caller, *, rows: int | None = None, epochs: int = 1, seed: int = 0, feedback: bool = False
     ) -> Trained:
         """Draws rows from the table and begins a run over them; it goes on whoever listens.
 
         Args:
             caller: Who asks.
-            rows: To learn from.
+            rows: To learn from; None for as many as the shipped one had.
             epochs: Passes over them.
             seed: Of every draw.
             feedback: Whether to train the adapter in force further, on corrections with rows of the table between.
@@ -224,6 +226,9 @@ class Schooling:
             UserError: the kernel's model is none that can be trained here; nothing was begun.
             Failed: the rows cannot be written.
         """
+        from agentos.kernel import lessons  # a tenth of a second that only who trains pays
+
+        wanted = lessons.ROWS if rows is None else rows
         ident = secrets.token_hex(5)
         folder = self._settings.home / "kernel" / f"lessons-{ident}"
         more, earlier = [], None
@@ -231,11 +236,10 @@ class Schooling:
             more = await asyncio.to_thread(self.feedback.rows, self._table, seed)
             if not more:
                 raise UserError("there are no corrections to learn from: agentos kernel correct SENTENCE PLAN")
-            adapters = tuned.Tuned(self._settings.home / "kernel")
-            found = adapters.in_force(self._models.bases.fetched(self._settings.kernel_model))
+            found = self._adapters.in_force(self._models.bases.fetched(self._settings.kernel_model))
             earlier = None if found is None else found[0]
         made = await asyncio.to_thread(
-            partial(lessons.write, self._table, folder, rows=rows, seed=seed, more=more)
+            partial(lessons.write, self._table, folder, rows=wanted, seed=seed, more=more)
         )
         (folder / _RECIPE).write_text(json.dumps(made.recipe), "utf-8")
         how = AdapterRequest(made.held, f"kernel-{ident}", epochs, seed=seed, adapter=earlier)
@@ -258,9 +262,10 @@ class Schooling:
             "method": spec.method, "rank": spec.rank, "above": spec.above, "epochs": spec.epochs,
             "learning_rate": spec.learning_rate, "rows_an_update": spec.rows, "versions": spec.versions,
         }
+        if spec.adapter_path:
+            recipe["begun_with"] = Path(spec.adapter_path).name
         with contextlib.suppress(OSError, ValueError):
             recipe |= json.loads((Path(spec.held_path).parent / _RECIPE).read_text("utf-8"))
         manifest = tuned.Manifest(spec.base, self._models.bases.fetched(spec.base), recipe, run=run)
-        adapters = tuned.Tuned(self._settings.home / "kernel")
-        name = await asyncio.to_thread(adapters.keep, folder / "model", manifest)
-        return {"adapter": name, "folder": str(adapters.folder(name))}
+        name = await asyncio.to_thread(self._adapters.keep, folder / "model", manifest)
+        return {"adapter": name, "folder": str(self._adapters.folder(name))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 import sys
@@ -10,30 +9,17 @@ import time
 from argparse import Namespace
 from typing import Any
 
-from agentos.config import Settings, load
+from agentos.config import load
 from agentos.errors import Failed, UserError
 from agentos.interfaces.client import Client
 from agentos.interfaces.commands_training import events, listed
-from agentos.interfaces.evals import score, tell
-from agentos.interfaces.planning import planning
 from agentos.interfaces.session import Session
 from agentos.interfaces.show import clean
-from agentos.kernel import gate
-from agentos.kernel.corpus.build import Corpus
-from agentos.kernel.evaluation import Case, Planned, Suite, evaluate, load_suite
-from agentos.kernel.examples import collect, sayings
-from agentos.kernel.language import parse
-from agentos.kernel.probe import Probed, probe
-from agentos.kernel.report import Report
-from agentos.registry import installed
-from agentos.types import Plan
 
 _SUITES = ("plans", "unseen")
 _LOOK = 2.0
 _REFRESHED = 800
 """Rows of the table that are learned again beside corrections, so that nothing is forgotten for them."""
-_MEASURED = 160
-"""Sentences, drawn from examples that nothing was learned from, by which a plan's confidence is calibrated."""
 
 
 def kernel(args: Namespace) -> int:
@@ -57,19 +43,11 @@ def kernel(args: Namespace) -> int:
 
 def _probe(args: Namespace) -> int:
     """Asks a model the probe's sentences; 1 where it cannot be a kernel."""
+    from agentos.interfaces import schooling
+
     settings = load()
     model = args.words[0] if args.words else settings.kernel_model
-    table = installed()
-
-    async def ask() -> Probed:
-        async with planning(dataclasses.replace(settings, kernel_model=model), tell) as (planner, _engine, _table):
-
-            async def plan(text: str) -> Plan:
-                return (await planner.plan(text)).plan
-
-            return await probe(table, plan)
-
-    found = asyncio.run(ask())
+    found = schooling.probed(dataclasses.replace(settings, kernel_model=model))
     if args.json:
         print(json.dumps({"model": model, **dataclasses.asdict(found), "faults": found.faults}, ensure_ascii=False))
     else:
@@ -112,12 +90,14 @@ _SHOWN = ("rows", "tables", "seed", "epochs", "rank", "above", "learning_rate")
 
 
 def _train(client: Client, args: Namespace) -> int:
+    from agentos.interfaces import schooling
+    from agentos.kernel import gate
+
     settings = load()
     if settings.url:
         raise UserError("a kernel is trained on the machine that it plans on; run this there. Nothing was begun")
     suites = args.suite or list(_SUITES)
-    for suite in suites:
-        load_suite(suite, installed())  # before an hour is spent
+    schooling.check(suites)  # before an hour is spent
     run = args.run
     if not run:
         asked = {"epochs": args.epochs, "seed": args.seed, "feedback": args.from_feedback}
@@ -129,8 +109,9 @@ def _train(client: Client, args: Namespace) -> int:
     _wait(client, run)
     kept = client.request("POST", "/v1/kernel/keep", {"run": run})
     name, folder = kept["adapter"], kept["folder"]
-    before = asyncio.run(_scored(settings, suites, settings.kernel_adapter))
-    after = asyncio.run(_scored(settings, suites, folder))
+    before = schooling.scored(settings, suites)
+    candidate = dataclasses.replace(settings, kernel_adapter=folder)
+    after = schooling.scored(candidate, suites)
     scores: dict[str, Any] = {
         new.suite: {
             "cases": new.total.exact.of, "exact": new.total.exact.share, "before": old.total.exact.share,
@@ -146,8 +127,11 @@ def _train(client: Client, args: Namespace) -> int:
         lines = "\n  ".join(verdict.against)
         print(f"agentos: {name} was kept and not promoted; the kernel plans as before:\n  {lines}", file=sys.stderr)
         return 1
-    told = asyncio.run(_sureness(settings, folder))
-    figures = {"scores": scores, "slope": gate.slope(told), "threshold": gate.ASKED}
+    told = schooling.sureness(candidate)
+    power = gate.slope(told)
+    error = gate.calibration_error([(sure**power, right) for sure, right in told])
+    print(f"confidence: power {power:.1f}, expected calibration error {error:.3f}", file=sys.stderr)
+    figures = {"scores": scores, "slope": power, "threshold": gate.ASKED}
     return _say(client.request("POST", "/v1/kernel/promote", {"adapter": name, **figures}), args.json)
 
 
@@ -177,30 +161,3 @@ def _wait(client: Client, run: str) -> None:
             line = f"{start}{run}: {last['step']}/{last['steps']} loss {last['loss']:.3f}"
             print(line, end="", file=sys.stderr, flush=True)
         time.sleep(_LOOK)
-
-
-async def _scored(settings: Settings, suites: list[str], adapter: str) -> list[Report]:
-    return [await score(name, dataclasses.replace(settings, kernel_adapter=adapter)) for name in suites]
-
-
-async def _sureness(settings: Settings, adapter: str) -> list[tuple[float, bool]]:
-    """Of plans for sentences that nothing was learned from: their probability, and whether they are right."""
-    table = installed()
-    rows = Corpus(table, [*collect(table), *sayings(table)], 7, dev=True).rows(_MEASURED, others=0, share=1.0)
-    told: list[tuple[float, bool]] = []
-    cases = []
-    for number, row in enumerate(rows):
-        parsed = parse(row.plan, table)
-        steps = () if parsed.missing else parsed.steps
-        cases.append(Case(str(number), "en", "single", row.text, (steps,)))
-    async with planning(dataclasses.replace(settings, kernel_adapter=adapter), tell) as (planner, _engine, _table):
-
-        async def plan_one(text: str) -> Planned:
-            made = await planner.plan(text)
-            sure.append(made.confidence if made.confidence is not None else -1.0)
-            return Planned(made.plan, 0.0, 0)
-
-        sure: list[float] = []
-        report = await evaluate(Suite("confidence", tuple(cases)), table, plan_one)
-        told = [(one, row.score.exact) for one, row in zip(sure, report.rows, strict=True) if one >= 0]
-    return told
