@@ -16,10 +16,11 @@ from agentos.errors import AgentosError, Failed, NotFound, UserError
 from agentos.training import checks, making, trials, views
 from agentos.training.beside import Datasets, Listening, ModelStore, Queue
 from agentos.training.estimate import estimate
-from agentos.training.following import Follower, follow, result_of
+from agentos.training.following import Follower, result_of
 from agentos.training.mailbox import BEST
 from agentos.training.records import Record, Records
 from agentos.training.spec import RESULT, RunSpec, read
+from agentos.training.waiting import follow
 from agentos.types import (
     AdapterRequest,
     Base,
