@@ -162,6 +162,8 @@ def assemble(
         if not packed:
             raise Failed(f"{spec.base!r} is of a build whose rows cannot share a beginning; nothing was trained")
         reader.share(corpus.shared)
+        if half:
+            _halve(model)
     plan = kept or Plan(place.type, half, packed)
     if kept is None:
         write_atomically(folder / PLAN, json.dumps(asdict(plan)))
@@ -175,6 +177,14 @@ def assemble(
     budget = spec.tokens or _TOKENS[place.type]
     given = spec.learning_rate or rate(spec.method, spec.task, parameters)
     return Built(model, tokenizer, corpus, reader, objective, method, plan, budget, parameters, given)
+
+
+def _halve(model: Any) -> None:
+    """Keeps what no update changes in the form that products take it in, so that it is not turned into it each time."""
+    into = model.get_input_embeddings().weight
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear) and not module.weight.requires_grad and module.weight is not into:
+            module.weight.data = module.weight.data.bfloat16()
 
 
 def calm(model: Any, place: torch.device) -> None:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from agentos.training import following_attention as following
 from agentos.training import short
 
 NAME = "agentos_packed"
@@ -179,14 +180,24 @@ def attend(
 
 def _after(query: Tensor, key: Tensor, value: Tensor, layer: int, scaling: float | None) -> Tensor:
     """Attention of rows to what they follow and to themselves."""
-    keys, values = (
-        torch.cat([old.to(new.dtype), new], 2)
-        for old, new in zip(_State.layout.before[layer], (key, value), strict=True)
-    )
+    seen = _State.layout.seen
+    assert seen is not None
+    kind, where = query.dtype, query.device.type
+    if torch.is_autocast_enabled(where):
+        kind = torch.get_autocast_dtype(where)
+    old_keys, old_values = (old.to(kind) for old in _State.layout.before[layer])
+    query, key, value = query.to(kind), key.to(kind), value.to(kind)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if where == "cpu":
+        out: Tensor = following.Following.apply(  # type: ignore[no-untyped-call]
+            query[0], key[0], value[0], old_keys[0], old_values[0], seen[0, 0, :, old_keys.shape[2] :], scale
+        )
+        return out[None].transpose(1, 2)
+    keys, values = torch.cat([old_keys, key], 2), torch.cat([old_values, value], 2)
     times = query.shape[1] // keys.shape[1]
     if times > 1:
         keys, values = keys.repeat_interleave(times, dim=1), values.repeat_interleave(times, dim=1)
-    out = F.scaled_dot_product_attention(query, keys, values, attn_mask=_State.layout.seen, scale=scaling)
+    out = F.scaled_dot_product_attention(query, keys, values, attn_mask=seen, scale=scale)
     return out.transpose(1, 2)
 
 

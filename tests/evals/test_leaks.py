@@ -73,7 +73,7 @@ def learned() -> list[str]:
     phrases = yaml.safe_load(folder.joinpath("phrases.yaml").read_text("utf-8"))
     kinds = ("decline", "chat", "context_before")
     found = [text for kind, listed in phrases.items() if kind.startswith(kinds) for text in listed]
-    files = [folder.joinpath("tools.yaml"), *folder.joinpath("sayings").iterdir()]
+    files = [file for name in ("tools", "sayings") for file in folder.joinpath(name).iterdir()]
     return found + [one for file in files for one in sentences(yaml.safe_load(file.read_text("utf-8")))]
 
 

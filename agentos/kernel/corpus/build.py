@@ -17,7 +17,7 @@ from agentos.types import Step
 
 DEV = 12
 """One in so many examples is kept from learning, with all that could be made of it, to measure on."""
-_KINDS = (("single", 50), ("several", 26), ("lacking", 8), ("none", 12), ("chat", 4))
+_KINDS = (("single", 50), ("several", 26), ("lacking", 8), ("none", 14), ("chat", 4))
 _TRIES = 40
 _AGAIN = 12
 
@@ -126,7 +126,7 @@ class Corpus:
         return self._lacking(pick) if kind == "lacking" else self._several(pick, shown, strange)
 
     def _declined(self, shown: tables.Shown, strange: bool) -> Said | None:
-        if strange and self._draw.random() < 0.6:  # what no syscall that is shown does
+        if strange and self._draw.random() < 0.85:  # what no syscall that is shown does; of the rest one may do it
             absent = [said for said in (*self._single, *self._strange) if said.steps[0].syscall not in shown.names]
             return self._other(self._draw.choice(absent)) if absent else None
         return self._draw.choice(self._none)
@@ -139,7 +139,7 @@ class Corpus:
 
     def _several(self, pick: Said, shown: tables.Shown, strange: bool) -> Said | None:
         draw = self._draw
-        if draw.random() < 0.2:
+        if draw.random() < 0.4:
             listed = [said for said in self._listed if len(said.steps) > 1]
             return self._other(draw.choice(listed)) if listed else None
         if draw.random() < 0.55:

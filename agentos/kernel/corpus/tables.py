@@ -83,7 +83,7 @@ def whole(table: Registry) -> Shown:
 def sampled(table: Registry, others: Sequence[Syscall], draw: random.Random) -> Shown:
     """Some syscalls of the table and some foreign ones, in another order, mostly under other names."""
     own = list(table)
-    entries = draw.sample(own, draw.randint(8, len(own))) + draw.sample(list(others), draw.randint(4, 14))
+    entries = draw.sample(own, draw.randint(8, len(own))) + draw.sample(list(others), draw.randint(6, 18))
     renames = draw.random() < 0.6
     families, names, params, made = dict[str, str](), dict[str, str](), dict[str, dict[str, str]](), list[Syscall]()
     for entry in entries:
@@ -120,7 +120,9 @@ def sampled(table: Registry, others: Sequence[Syscall], draw: random.Random) -> 
 
 def strangers() -> tuple[list[Syscall], list[Said]]:
     """Foreign syscalls and requests for them."""
-    listed = yaml.safe_load(resources.files("agentos.kernel.corpus").joinpath("tools.yaml").read_text("utf-8"))
+    folder = resources.files("agentos.kernel.corpus").joinpath("tools")
+    files = sorted((item for item in folder.iterdir() if item.name.endswith(".yaml")), key=lambda item: item.name)
+    listed = [item for file in files for item in yaml.safe_load(file.read_text("utf-8"))]
     plain = [
         {
             "name": item["name"], "doc": item["doc"], "effect": "write", "params": item["params"],
@@ -131,4 +133,4 @@ def strangers() -> tuple[list[Syscall], list[Said]]:
     said = [
         Said(one["text"], (Step("s1", item["name"], one["args"]),)) for item in listed for one in item["examples"]
     ]
-    return foreign(plain, "agentos/kernel/corpus/tools.yaml"), said
+    return foreign(plain, "agentos/kernel/corpus/tools"), said
