@@ -16,7 +16,7 @@ class Following(torch.autograd.Function):
     """softmax(q [before, own]^T) [before, own values], masked among a row's own."""
 
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0917  (autograd passes them by position)
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, before: Tensor, values: Tensor, seen: Tensor, scale: float
     ) -> Tensor:
         """The sums of values.
