@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -13,16 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from agentos.config import Settings
-from agentos.errors import Failed, Retry, UserError
-from agentos.kernel import tuned
-from agentos.kernel.feedback import Correction, Feedback
+from agentos.errors import AgentosError, Failed, Retry, UserError
+from agentos.kernel import language, tuned
+from agentos.kernel.feedback import Correction, Feedback, Redact, spoken_for
 from agentos.kernel.planner import Planner
+from agentos.kernel.state import RunState, caller_of
 from agentos.kernel.view import KernelState
 from agentos.models.service import ModelService
 from agentos.registry import Registry
 from agentos.training.service import TrainingService
 from agentos.training.spec import read
 from agentos.types import AdapterRequest, Caller, Engine, ModelSpec, Plan, Progress, Trained
+
+log = logging.getLogger(__name__)
 
 _RECIPE = "recipe.json"
 
@@ -194,12 +198,13 @@ class Schooling:
     """Trains adapters for the kernel, with the training service, as jobs."""
 
     def __init__(
-        self, settings: Settings, table: Registry, training: TrainingService, models: ModelService
+        self, settings: Settings, table: Registry, training: TrainingService, models: ModelService,
+        redactor: Callable[[], Redact] | None = None,
     ) -> None:
-        """Over one table and one kernel model."""
+        """Over one table and one kernel model; private values are taken out of what is kept."""
         self._settings, self._table, self._training, self._models = settings, table, training, models
         self._adapters = tuned.Tuned(settings.home / "kernel")
-        self.feedback = Feedback(settings.home / "kernel" / "feedback.jsonl")
+        self.feedback = Feedback(settings.home / "kernel" / "feedback.jsonl", redactor)
 
     def correct(self, text: str, plan: str, caller: Caller) -> Correction:
         """Keeps what a sentence should have come to.
@@ -209,6 +214,20 @@ class Schooling:
             Failed: it cannot be written.
         """
         return self.feedback.add(text, plan, caller.user, self._table)
+
+    def worded(self, plan: Mapping[str, Any]) -> str:
+        """A plan as a correction writes it."""
+        return language.write(Plan.from_json(plan).steps, self._table)
+
+    def heard(self, state: RunState) -> None:
+        """Keeps what the end of a sentence's run says of its plan, if whose it is agreed to that."""
+        user, kind = caller_of(state).user, spoken_for(state)
+        if kind is None or not self.feedback.agreed(user):
+            return
+        try:
+            self.feedback.add(state["sentence"], self.worded(state["plan"]), user, self._table, kind)
+        except AgentosError as error:  # a run is not worse for what could not be kept of it
+            log.warning("nothing was kept of run %s: %s", state["run"], error)
 
     async def train(
         self, caller: Caller, *, rows: int | None = None, epochs: int = 1, seed: int = 0, feedback: bool = False
@@ -235,7 +254,10 @@ class Schooling:
         if feedback:
             more = await asyncio.to_thread(self.feedback.rows, self._table, seed)
             if not more:
-                raise UserError("there are no corrections to learn from: agentos kernel correct SENTENCE PLAN")
+                raise UserError(
+                    "there is nothing to learn from yet: agentos kernel correct SENTENCE PLAN, or agree that more is "
+                    "kept: agentos kernel feedback on"
+                )
             found = self._adapters.in_force(self._models.bases.fetched(self._settings.kernel_model))
             earlier = None if found is None else found[0]
         made = await asyncio.to_thread(

@@ -146,7 +146,9 @@ class System:
             adapter=lambda: self._kernel.adapter,
         )
         self._checkpoints = await checkpoints(settings.database)
-        graph = build(self.planner, dispatcher, self.registry, saver_on(self._checkpoints))
+        graph = build(
+            self.planner, dispatcher, self.registry, saver_on(self._checkpoints), self.schooling.heard
+        )
         self.runs = Runs(self.store, graph, self.registry, dispatcher)
         await self.jobs.open()
         await self.training.open()

@@ -126,6 +126,26 @@ class Resident(Protocol):
         ...
 
 
+class Feedback(Protocol):
+    """What was kept of what people said."""
+
+    def agreed(self, user: str) -> bool:
+        """Whether somebody agreed that what becomes of their plans is kept."""
+        ...
+
+    def agree(self, user: str, yes: bool) -> None:
+        """Keeps whether somebody agrees."""
+        ...
+
+    def forget(self, user: str) -> int:
+        """Takes out all that somebody gave."""
+        ...
+
+    def all(self) -> Sequence[Any]:
+        """What was kept."""
+        ...
+
+
 class Schooling(Protocol):
     """Trains adapters for the kernel."""
 
@@ -135,8 +155,17 @@ class Schooling(Protocol):
         """Begins a run."""
         ...
 
+    @property
+    def feedback(self) -> Feedback:
+        """What was kept of what people said."""
+        ...
+
     def correct(self, text: str, plan: str, caller: Caller) -> Any:
         """Keeps what a sentence should have come to."""
+        ...
+
+    def worded(self, plan: Mapping[str, Any]) -> str:
+        """A plan as a correction writes it."""
         ...
 
     async def keep(self, run: str) -> dict[str, Any]:

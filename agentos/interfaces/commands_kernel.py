@@ -30,14 +30,13 @@ def kernel(args: Namespace) -> int:
     session.client.wait()
     session.printer.settle()
     client = session.client
+    doing = {"correct": _correct, "feedback": _feedback, "train": _train}.get(args.action or "")
+    if doing is not None:
+        return doing(client, args)
     if args.action == "rollback":
         return _say(client.request("POST", "/v1/kernel/rollback", {}), args.json)
     if args.action == "off":
         return _say(client.request("POST", "/v1/kernel/promote", {"adapter": "none"}), args.json)
-    if args.action == "correct":
-        return _correct(client, args)
-    if args.action == "train":
-        return _train(client, args)
     return _say(client.request("GET", "/v1/kernel"), args.json)
 
 
@@ -63,6 +62,28 @@ def _correct(client: Client, args: Namespace) -> int:
                         "'models.load(model=\"zeta\")'; a plan without calls is none()")
     said = client.request("POST", "/v1/kernel/corrections", {"text": args.words[0], "plan": args.words[1]})
     print(json.dumps(said, ensure_ascii=False) if args.json else clean(f"kept: {said['text']}\n{said['plan']}"))
+    return 0
+
+
+def _feedback(client: Client, args: Namespace) -> int:
+    """Shows what was kept of the caller's, or changes whether it is."""
+    word = args.words[0] if args.words else ""
+    if word not in ("", "on", "off", "forget") or len(args.words) > 1:
+        raise UserError(f"agentos kernel feedback takes on, off or forget, and not {' '.join(args.words)!r}")
+    path = "/v1/kernel/feedback"
+    if word == "forget":
+        said = client.request("DELETE", path)
+        print(json.dumps(said) if args.json else f"{said['forgotten']} forgotten")
+        return 0
+    said = client.request("POST", path, {"agreed": word == "on"}) if word else client.request("GET", path)
+    if args.json:
+        print(json.dumps(said, ensure_ascii=False))
+        return 0
+    how = ("confirmed, refused and repaired plans are kept, to learn from, on this machine" if said["agreed"]
+           else "only corrections are kept")
+    rows = [f"{row['kind']:10} {row['text']}\n" + "\n".join(f"{'':10} {line}" for line in row["plan"].splitlines())
+            for row in said["kept"]]
+    print(clean("\n".join([how, *rows])))
     return 0
 
 

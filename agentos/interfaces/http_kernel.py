@@ -21,6 +21,10 @@ def routes(system: System) -> list[Route]:
         Route("/v1/kernel", api.show),
         Route("/v1/kernel/train", api.train, methods=["POST"]),
         Route("/v1/kernel/corrections", api.correct, methods=["POST"]),
+        Route("/v1/kernel/wording", api.wording, methods=["POST"]),
+        Route("/v1/kernel/feedback", api.feedback),
+        Route("/v1/kernel/feedback", api.agree, methods=["POST"]),
+        Route("/v1/kernel/feedback", api.forget, methods=["DELETE"]),
         Route("/v1/kernel/keep", api.keep, methods=["POST"]),
         Route("/v1/kernel/promote", api.promote, methods=["POST"]),
         Route("/v1/kernel/rollback", api.rollback, methods=["POST"]),
@@ -56,6 +60,37 @@ class Kernels:
         """Keeps what a sentence should have come to, for the next training."""
         caller, said = known(request, self._system), await body(request)
         return JSONResponse(plain(self._system.schooling.correct(text(said, "text"), text(said, "plan"), caller)))
+
+    async def wording(self, request: Request) -> Response:
+        """A plan as a correction writes it."""
+        known(request, self._system)
+        plan = (await body(request)).get("plan")
+        if not isinstance(plan, dict) or not isinstance(plan.get("steps"), list):
+            raise UserError("'plan' must be an object with 'steps'")
+        return JSONResponse({"plan": self._system.schooling.worded(plan)})
+
+    async def feedback(self, request: Request) -> Response:
+        """Whether the caller agreed that what becomes of their plans is kept, and what was kept of theirs."""
+        return self._given(known(request, self._system).user)
+
+    async def agree(self, request: Request) -> Response:
+        """Takes down whether the caller agrees."""
+        user, said = known(request, self._system).user, (await body(request)).get("agreed")
+        if not isinstance(said, bool):
+            raise UserError(f"'agreed' is true or false, and not {said!r}; nothing was changed")
+        self._system.schooling.feedback.agree(user, said)
+        return self._given(user)
+
+    async def forget(self, request: Request) -> Response:
+        """Takes out all that the caller gave."""
+        user = known(request, self._system).user
+        count = self._system.schooling.feedback.forget(user)
+        return JSONResponse({"forgotten": count})
+
+    def _given(self, user: str) -> Response:
+        feedback = self._system.schooling.feedback
+        kept = [plain(one) for one in feedback.all() if one.user == user]
+        return JSONResponse({"agreed": feedback.agreed(user), "kept": kept})
 
     async def keep(self, request: Request) -> Response:
         """Keeps what a run made; it is not in force by that."""

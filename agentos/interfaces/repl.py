@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import uuid
 from collections.abc import Callable
@@ -21,8 +22,15 @@ from agentos.interfaces.commands_policy import row_text
 from agentos.interfaces.commands_system import status_text, table_text
 from agentos.interfaces.place import own_folder
 from agentos.interfaces.repl_complete import Live
-from agentos.interfaces.session import Session, choose
+from agentos.interfaces.session import Outcome, Session, choose
 from agentos.interfaces.show import Printer, colourful
+
+_MEANT = re.compile(
+    r"(no|nope|wrong|sorry)[,.!:;]?\s+(what )?i (meant|mean|wanted|said)( was| is)?\b[:,]?\s+"
+    r"|(不|不对|不是|错了|搞错了)[，,。！!：: ]*我(的意思|说的|指的|要的|想要的)?是(说)?[，,：: ]*",
+    re.IGNORECASE,
+)
+"""How a person takes up what was said before, to say it another way."""
 
 
 class Repl:
@@ -43,6 +51,7 @@ class Repl:
             "/ps": ("help_ps", self._ps),
             "/top": ("help_top", self._top),
             "/undo": ("help_undo", self._undo),
+            "/correct": ("help_correct", self._correct),
             "/quit": ("help_quit", self._quit),
         }
         self._live = Live(self._client, list(self._commands))
@@ -54,6 +63,8 @@ class Repl:
         self._question: PromptSession[str] = PromptSession(color_depth=depth)
         self._mark = ANSI("\x1b[1;36magentos>\x1b[0m ") if colourful(sys.stdout) else "agentos> "
         self._left = False
+        self._last: tuple[str, dict[str, Any]] | None = None
+        """What was said last, and the plan that was made of it."""
 
     def run(self) -> int:
         """Reads and answers until the person leaves.
@@ -87,12 +98,61 @@ class Repl:
                     self._out.error(self._say("unknown_command", name))
                     return
                 self._commands[name][1](rest.strip())
+            elif self._last and (meant := _MEANT.match(line)):
+                self._mean(line[meant.end() :].strip())
             else:
-                self._session.follow(self._client.run(line))
+                self._run(line)
         except AgentosError as error:
             self._out.error(str(error))
         except KeyboardInterrupt:
             self._out.note(self._say("cancelled"))
+
+    def _run(self, line: str) -> Outcome:
+        outcome = self._session.follow(self._client.run(line))
+        self._last = (line, outcome.plan) if outcome.plan else None
+        return outcome
+
+    def _mean(self, line: str) -> None:
+        """Runs what was meant, and keeps that the sentence before it means this, if the person wants that."""
+        assert self._last is not None
+        said = self._last[0]
+        outcome = self._run(line)
+        steps = (outcome.plan or {}).get("steps")
+        if not steps or outcome.errors:
+            return
+        agreed = self._client.request("GET", "/v1/kernel/feedback")["agreed"]
+        if agreed or self._yes(self._say("remember", said)):
+            self._keep(said, self._worded(outcome.plan))
+
+    def _correct(self, rest: str) -> None:
+        if self._last is None:
+            self._out.error(self._say("nothing_said"))
+            return
+        said, plan = self._last
+        if not rest:
+            was = self._worded(plan)
+            self._out.note(self._say("correct_keys", said, was))
+            try:
+                rest = self._question.prompt("> ", default=was, multiline="\n" in was)
+            except (EOFError, KeyboardInterrupt):
+                self._out.note(self._say("not_kept"))
+                return
+            finally:
+                self._question.multiline = False
+        self._keep(said, rest.strip())
+
+    def _keep(self, said: str, plan: str) -> None:
+        kept = self._client.request("POST", "/v1/kernel/corrections", {"text": said, "plan": plan})
+        self._out.note(self._say("kept", kept["text"], kept["plan"]))
+
+    def _worded(self, plan: dict[str, Any] | None) -> str:
+        return str(self._client.request("POST", "/v1/kernel/wording", {"plan": plan or {"steps": []}})["plan"])
+
+    def _yes(self, question: str) -> bool:
+        try:
+            return self._question.prompt(question).strip().lower() in ("y", "yes", "是", "好")
+        except (EOFError, KeyboardInterrupt):
+            return False
 
     def _ask(self, call: Event) -> str:
         return choose(call, self._out, self._say, self._question.prompt)

@@ -46,6 +46,21 @@ _WORDS: dict[str, tuple[str, str]] = {
     "help_syscalls": ("what the system can do", "系统能做什么"),
     "help_jobs": ("jobs, live while one waits or runs; Ctrl-C leaves", "任务列表，实时刷新；Ctrl-C 退出"),
     "help_undo": ("bring back what was deleted last, or by its id", "恢复最近删除的内容，或按编号恢复"),
+    "help_correct": (
+        "the right plan of what was said last, to learn from; “no, I meant …” says it another way",
+        "改正上一句的计划，供以后学习；也可以直接说“不对，我是说……”",
+    ),
+    "nothing_said": ("nothing was said yet that could be corrected", "还没有可以改正的话"),
+    "correct_keys": (
+        "“{0}” came to:\n{1}\nEdit it. Enter keeps it (Esc Enter where it has several lines), Ctrl-C does not.",
+        "“{0}”的计划是：\n{1}\n请修改。回车保留（多行时用 Esc 回车），Ctrl-C 放弃。",
+    ),
+    "not_kept": ("not kept", "没有保留"),
+    "kept": ("kept, to learn from: {0}\n{1}", "已保留，供以后学习：{0}\n{1}"),
+    "remember": (
+        "Keep on this machine, to learn from, that “{0}” means this? [y/N] ",
+        "要在本机记住“{0}”是这个意思，供以后学习吗？[y/N] ",
+    ),
     "help_quit": ("leave; the system goes on", "退出；系统继续运行"),
     "help_keys": (
         "Ctrl-C cancels what runs (or clears the line), Ctrl-R searches the history, Tab completes.",

@@ -16,6 +16,8 @@ from agentos.policy.approvals import CONFIRMS
 from agentos.types import Approval, Call, Decision, Denied, Event, Json, NeedsPerson
 
 Tell = Callable[[Event], None]
+YES = "--yes"
+"""What stands for the held call where a yes was given beforehand."""
 
 
 class Dispatch(Protocol):
@@ -57,7 +59,7 @@ def ready(dispatcher: Dispatch, call: Call, yes: bool) -> Ready | None:
 
 def yes_of(call: Call) -> Approval:
     """The yes that a caller gave beforehand."""
-    return Approval(call.caller.user, "once", "--yes")
+    return Approval(call.caller.user, "once", YES)
 
 
 def word(decision: Decision, confirmed: bool = True) -> str:

@@ -1,6 +1,7 @@
-"""Corrections that people gave: what they said and what it should have come to, kept to be learned from.
+"""What people let the kernel learn from: what they said, and what it should have come to.
 
-A correction is kept because its giver says so, one at a time; nothing is collected on its own.
+A correction is kept because its giver says so. That a plan was confirmed, refused, or had to be repaired is kept on
+its own, and only of those who agreed to that. Private values are taken out before anything is written.
 """
 
 from __future__ import annotations
@@ -8,13 +9,17 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from agentos.errors import AgentosError, Failed, UserError
 from agentos.kernel.corpus.build import Corpus, Row
 from agentos.kernel.corpus.said import Said
+from agentos.kernel.direct import YES
 from agentos.kernel.language import CHAT, NONE, parse, write
+from agentos.kernel.state import RunState
 from agentos.registry import Registry
 from agentos.types import Step
 
@@ -24,31 +29,80 @@ VARIANTS = 12
 """Rows that are drawn from one correction: itself, and the same about other things in other tones."""
 
 
+Kind = Literal["corrected", "confirmed", "repaired", "refused"]
+Redact = Callable[[str], tuple[str, Mapping[str, int]]]
+"""Takes private values out of a text, the same one always in the same way."""
+
+
 @dataclass(frozen=True)
 class Correction:
-    """One sentence and its right plan, in the plan language."""
+    """One sentence and its right plan, in the plan language; where it was refused, its wrong one."""
 
     text: str
     plan: str
     user: str
     time: float
+    kind: Kind = "corrected"
 
 
 class Feedback:
-    """A file of corrections, one JSON object a line."""
+    """A file of what was said, one JSON object a line, and who agreed that more is kept than they give."""
 
-    def __init__(self, path: Path) -> None:
-        """The file need not be there yet."""
-        self._path = path
+    def __init__(self, path: Path, redactor: Callable[[], Redact] | None = None) -> None:
+        """The file need not be there yet; a redactor is made for each sentence with its plan."""
+        self._path, self._redactor = path, redactor
+        self._consent = path.with_name("consent.json")
 
-    def add(self, text: str, plan: str, user: str, table: Registry) -> Correction:
-        """Keeps a correction, once it is known to be one that the table can carry out.
+    def agreed(self, user: str) -> bool:
+        """Whether somebody agreed that what becomes of their plans is kept."""
+        return user in self._agreed()
+
+    def agree(self, user: str, yes: bool) -> None:
+        """Keeps whether somebody agrees.
+
+        Raises:
+            Failed: it cannot be written.
+        """
+        users = sorted({*self._agreed(), user} if yes else self._agreed() - {user})
+        self._write(self._consent, json.dumps(users, ensure_ascii=False))
+
+    def forget(self, user: str) -> int:
+        """Takes out all that somebody gave; says how much it was.
+
+        Raises:
+            Failed: it cannot be written.
+        """
+        lines = self._lines()
+        kept = [line for line in lines if (made := _read(line)) is not None and made.user != user]
+        if len(kept) < len(lines):
+            self._write(self._path, "".join(line + "\n" for line in kept))
+        return len(lines) - len(kept)
+
+    def _agreed(self) -> set[str]:
+        try:
+            return set(json.loads(self._consent.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            return set()
+
+    def _write(self, path: Path, text: str) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            part = path.with_suffix(".part")
+            part.write_text(text, "utf-8")
+            part.chmod(0o600)
+            os.replace(part, path)
+        except OSError as error:
+            raise Failed(f"{path} could not be written: {error}") from error
+
+    def add(self, text: str, plan: str, user: str, table: Registry, kind: Kind = "corrected") -> Correction:
+        """Keeps a sentence and its plan, once that is known to be one that the table can carry out.
 
         Args:
             text: What was said.
             plan: What it should have come to: calls, one a line, `none()` or `chat()`.
             user: Who says so.
             table: The syscalls.
+            kind: What speaks for it; of `refused`, what it should not have come to.
 
         Raises:
             UserError: the sentence is empty or too long, or the plan is none.
@@ -57,10 +111,15 @@ class Feedback:
         said = text.strip()
         if not said or len(said) > LONGEST:
             raise UserError(f"a correction's sentence has 1 to {LONGEST} letters, and this one {len(said)}; not kept")
-        made = Correction(said, _checked(plan, table), user, time.time())
+        checked = _checked(plan, table)
+        if self._redactor is not None:
+            redact = self._redactor()
+            said, checked = redact(said)[0], redact(checked)[0]
+        made = Correction(said, checked, user, time.time(), kind)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self._path.open("a", encoding="utf-8") as file:
+            own = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(own, "a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(made), ensure_ascii=False) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -69,26 +128,28 @@ class Feedback:
         return made
 
     def all(self) -> list[Correction]:
-        """The corrections, oldest first; of one sentence the last one counts."""
+        """What was kept, oldest first; of one sentence the last one counts."""
         found: dict[str, Correction] = {}
-        try:
-            lines = self._path.read_text("utf-8").splitlines()
-        except OSError:
-            return []
-        for line in lines:
-            try:
-                made = Correction(**json.loads(line))
-            except (ValueError, TypeError):  # half a line, of a machine that lost its power
-                continue
-            found.pop(made.text, None)
-            found[made.text] = made
+        for line in self._lines():
+            made = _read(line)
+            if made is not None:
+                found.pop(made.text, None)
+                found[made.text] = made
         return list(found.values())
 
+    def _lines(self) -> list[str]:
+        try:
+            return self._path.read_text("utf-8").splitlines()
+        except OSError:
+            return []
+
     def rows(self, table: Registry, seed: int = 0) -> list[Row]:
-        """Rows to learn from; a correction that the table of today cannot carry out is left out."""
+        """Rows to learn from. What was refused tells no right plan; what today's table lacks cannot be learned."""
         corpus = Corpus(table, [], seed)
         found: list[Row] = []
         for made in self.all():
+            if made.kind == "refused":
+                continue
             try:
                 parsed = parse(made.plan, table)
             except AgentosError:
@@ -101,6 +162,26 @@ class Feedback:
             answer = "" if steps else CHAT if parsed.chat else NONE
             found += corpus.around(Said(made.text, steps, answer), VARIANTS)
         return found
+
+
+def spoken_for(state: RunState) -> Kind | None:
+    """What the end of a sentence's run says of its plan; None: nothing."""
+    failures = state.get("failures", {}).values()
+    if any(failure.get("kind") == "refused" for failure in failures):
+        return "refused"
+    if failures or not state.get("results"):
+        return None
+    if state.get("repaired"):
+        return "repaired"
+    by_hand = any(given.get("id") != YES for given in state.get("approvals", {}).values())
+    return "confirmed" if by_hand else None
+
+
+def _read(line: str) -> Correction | None:
+    try:
+        return Correction(**json.loads(line))
+    except (ValueError, TypeError):  # half a line, of a machine that lost its power
+        return None
 
 
 def _checked(plan: str, table: Registry) -> str:

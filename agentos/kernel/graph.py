@@ -8,6 +8,7 @@ none that had an effect.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -36,8 +37,11 @@ Next = Literal["confirm", "run", "repair", "respond"]
 class Nodes:
     """The graph's steps."""
 
-    def __init__(self, planner: Planner, dispatcher: Dispatcher, table: Registry) -> None:
-        """What the steps work with."""
+    def __init__(
+        self, planner: Planner, dispatcher: Dispatcher, table: Registry, ended: Callable[[RunState], None]
+    ) -> None:
+        """What the steps work with; `ended` hears of every sentence's run when it has come to its end."""
+        self._ended = ended
         self._planner = planner
         self._dispatcher = dispatcher
         self._table = table
@@ -182,15 +186,20 @@ class Nodes:
                 reply = words.partly(state.get("sentence", ""), done, count)
         if reply:
             self._emit(Event("reply", {"text": reply}))
+        if state.get("sentence"):
+            self._ended(state)
         return {}
 
     def _emit(self, event: Event) -> None:
         get_stream_writer()(event)
 
 
-def build(planner: Planner, dispatcher: Dispatcher, table: Registry, saver: BaseCheckpointSaver[Any]) -> Graph:
+def build(
+    planner: Planner, dispatcher: Dispatcher, table: Registry, saver: BaseCheckpointSaver[Any],
+    ended: Callable[[RunState], None] = lambda state: None,
+) -> Graph:
     """The graph, checkpointed by `saver`."""
-    nodes = Nodes(planner, dispatcher, table)
+    nodes = Nodes(planner, dispatcher, table, ended)
     graph = StateGraph(RunState)
     graph.add_node("plan", nodes.plan)
     graph.add_node("authorize", nodes.authorize)

@@ -46,3 +46,23 @@ def test_a_correction_is_kept_if_it_is_a_plan(agentos: Agentos) -> None:
         done = agentos.run("kernel", "correct", "wake zeta", plan)
         assert done.returncode == 2 and "Traceback" not in done.stderr, (plan, done)
     assert agentos.run("kernel", "correct", "wake zeta").returncode == 2
+
+
+def test_of_who_agrees_it_is_kept_how_plans_fared(fresh: Agentos) -> None:
+    assert fresh.run("how much memory is free?").returncode in (0, 2)  # without agreement
+    assert fresh.run("ask", "--yes", "delete nothing-there").returncode != 0
+    assert fresh.json("kernel", "feedback", "--json") == {"agreed": False, "kept": []}
+    assert fresh.json("kernel", "feedback", "on", "--json")["agreed"] is True
+    assert fresh.run("ask", "how much memory is free?").returncode == 0  # nobody was asked anything
+    held = fresh.run("ask", "delete zeta-7b")
+    assert held.returncode == 4
+    name = str(fresh.json("approvals", "--json")["approvals"][0]["id"])  # type: ignore[index]
+    assert fresh.run("refuse", name).returncode == 0
+    (row,) = fresh.json("kernel", "feedback", "--json")["kept"]  # type: ignore[misc]
+    assert (row["kind"], row["text"]) == ("refused", "delete zeta-7b")
+    assert "delete zeta-7b" in fresh.run("kernel", "feedback").stdout
+    assert fresh.run("kernel", "feedback", "maybe").returncode == 2
+    assert fresh.run("kernel", "feedback", "off").returncode == 0
+    assert fresh.json("kernel", "feedback", "--json")["agreed"] is False
+    assert fresh.json("kernel", "feedback", "forget", "--json") == {"forgotten": 1}
+    assert fresh.json("kernel", "feedback", "--json")["kept"] == []

@@ -54,3 +54,36 @@ def test_names_are_completed_from_what_there_is(agentos: Agentos) -> None:
 
 def test_no_system_means_no_names_and_no_error(fresh: Agentos) -> None:
     assert completed(fresh, "load smol") == []
+
+
+def test_what_was_meant_is_run_and_kept_if_the_person_wants_it(fresh: Agentos) -> None:
+    with Terminal(fresh) as terminal:
+        terminal.expect("agentos> ")
+        terminal.type("no, I meant how much memory is free?\r")  # nothing was said before: a sentence like any
+        terminal.expect(r"available[\s\S]*agentos> ")
+        terminal.type("weather in the box\r")
+        terminal.expect(r"[\s\S]*agentos> ")
+        terminal.type("no, I meant how much memory is free?\r")
+        assert "weather in the box" in terminal.expect(r"available[\s\S]*\[y/N\] ")
+        terminal.type("n\r")
+        terminal.expect("agentos> ")
+        assert fresh.json("kernel", "feedback", "--json")["kept"] == []
+        terminal.type("weather in the box\r")
+        terminal.expect(r"[\s\S]*agentos> ")
+        terminal.type("不对，我是说内存还有多少\r")
+        terminal.expect(r"\[y/N\] ")
+        terminal.type("y\r")
+        terminal.expect(r"kept[\s\S]*agentos> ")
+        terminal.type("/correct\r")
+        terminal.expect(r'came to:\s+resources.query\(kind="memory"\)[\s\S]*> ')
+        terminal.type("\x03")
+        terminal.expect(r"not kept[\s\S]*agentos> ")
+        terminal.type('/correct resources.query(kind="gpu")\r')
+        terminal.expect(r"kept[\s\S]*agentos> ")
+        terminal.type("/correct nonsense\r")
+        terminal.expect(r"nonsense[\s\S]*agentos> ")
+    kept = fresh.json("kernel", "feedback", "--json")["kept"]
+    assert isinstance(kept, list)
+    assert [(row["text"], row["plan"]) for row in kept] == [
+        ("weather in the box", 'resources.query(kind="memory")'), ("内存还有多少", 'resources.query(kind="gpu")'),
+    ]
