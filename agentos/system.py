@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 import agentos
@@ -54,6 +54,17 @@ log = logging.getLogger(__name__)
 HOUR = 3600.0
 _PROVIDERS = re.compile(r"_API_KEY$|^(AWS|AZURE|GOOGLE|VERTEX|WATSONX|HF)_")
 """Names of secrets that engines for remote models are given: what providers call their variables."""
+
+
+def _redactor() -> Callable[[str], tuple[str, Mapping[str, int]]]:
+    """What takes private values out of texts that belong together, each value in the same way."""
+    from agentos.redact import Redactor  # its patterns take a moment to compile, and most starts need none
+
+    return Redactor().redact
+
+
+def _redacted(text: str) -> tuple[str, Mapping[str, int]]:
+    return _redactor()(text)
 
 
 class System:
@@ -123,12 +134,12 @@ class System:
         self.jobs = JobService(
             self.store, executor(settings, machine.room()), OURS, settings.jobs, vault=self.secrets, masker=Masker
         )
-        self.datasets = DatasetService(settings.home / "datasets", self.trash)
+        self.datasets = DatasetService(settings.home / "datasets", self.trash, redact=_redacted)
         self.training = TrainingService(
             settings.home / "runs", Records(self.store), jobs=self.jobs, data=self.datasets, models=self.models.bases,
             room=lambda: (settings.job_cpus or machine.room()[0], len(machine.room()[2])),
         )
-        self.schooling = Schooling(settings, self.registry, self.training, self.models)
+        self.schooling = Schooling(settings, self.registry, self.training, self.models, _redactor)
         services = Services(
             resources=machine, models=self.models, jobs=self.jobs, datasets=self.datasets, training=self.training,
             policy=self.monitor, audit=self.audit, trash=self.trash, kernel=self._kernel,

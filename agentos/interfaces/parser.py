@@ -155,6 +155,9 @@ def _system(add: Add) -> None:
 
 
 def _policy(add: Add) -> None:
+    redact = add("redact", "commands_redact:redact", "print a text without private data; placeholders stand for it")
+    redact.add_argument("file", nargs="?", default="-", metavar="FILE", help="the text (standard input)")
+    redact.add_argument("--batch", metavar="FILE", help='lines of {"id", "text"} in, with "entities" out; - is a pipe')
     add("approvals", "commands_policy:approvals", "list calls that wait for a person", json=True)
     approve = add("approve", "commands_policy:approve", "let a held call run, and what waited for it", json=True)
     approve.add_argument("id", help="the approval's id")

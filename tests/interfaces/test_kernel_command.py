@@ -66,3 +66,10 @@ def test_of_who_agrees_it_is_kept_how_plans_fared(fresh: Agentos) -> None:
     assert fresh.json("kernel", "feedback", "--json")["agreed"] is False
     assert fresh.json("kernel", "feedback", "forget", "--json") == {"forgotten": 1}
     assert fresh.json("kernel", "feedback", "--json")["kept"] == []
+
+
+def test_no_private_value_is_kept(fresh: Agentos) -> None:
+    plan = 'audit.search(user="eve.ng@example.org")'
+    said = fresh.json("kernel", "correct", "what did eve.ng@example.org do", plan, "--json")
+    assert (said["text"], said["plan"]) == ("what did <EMAIL_1> do", 'audit.search(user="<EMAIL_1>")')
+    assert all(b"eve.ng@" not in file.read_bytes() for file in (fresh.home / "kernel").rglob("*") if file.is_file())
