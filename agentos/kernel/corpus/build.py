@@ -126,7 +126,7 @@ class Corpus:
         return self._lacking(pick) if kind == "lacking" else self._several(pick, shown, strange)
 
     def _declined(self, shown: tables.Shown, strange: bool) -> Said | None:
-        if strange and self._draw.random() < 0.85:  # what no syscall that is shown does; of the rest one may do it
+        if strange and self._draw.random() < 0.6:  # what no syscall that is shown does; of the rest one may do it
             absent = [said for said in (*self._single, *self._strange) if said.steps[0].syscall not in shown.names]
             return self._other(self._draw.choice(absent)) if absent else None
         return self._draw.choice(self._none)
