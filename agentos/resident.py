@@ -16,7 +16,7 @@ from typing import Any
 from agentos.config import Settings
 from agentos.errors import AgentosError, Failed, Retry, UserError
 from agentos.kernel import language, tuned
-from agentos.kernel.feedback import Correction, Feedback, Redact, spoken_for
+from agentos.kernel.feedback import Correction, Feedback, spoken_for
 from agentos.kernel.planner import Planner
 from agentos.kernel.state import RunState, caller_of
 from agentos.kernel.view import KernelState
@@ -24,7 +24,7 @@ from agentos.models.service import ModelService
 from agentos.registry import Registry
 from agentos.training.service import TrainingService
 from agentos.training.spec import read
-from agentos.types import AdapterRequest, Caller, Engine, ModelSpec, Plan, Progress, Trained
+from agentos.types import AdapterRequest, Caller, Engine, ModelSpec, Plan, Progress, Redact, Trained
 
 log = logging.getLogger(__name__)
 
@@ -216,8 +216,15 @@ class Schooling:
         return self.feedback.add(text, plan, caller.user, self._table)
 
     def worded(self, plan: Mapping[str, Any]) -> str:
-        """A plan as a correction writes it."""
-        return language.write(Plan.from_json(plan).steps, self._table)
+        """A plan as a correction writes it.
+
+        Raises:
+            UserError: it is none that the table can carry out.
+        """
+        try:
+            return language.write(Plan.from_json(plan).steps, self._table)
+        except (AssertionError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"this is no plan over the table: {error or 'its steps are not objects'}") from error
 
     def heard(self, state: RunState) -> None:
         """Keeps what the end of a sentence's run says of its plan, if whose it is agreed to that."""

@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import agentos
@@ -48,7 +48,7 @@ from agentos.secrets import Masker, Secrets
 from agentos.store import Store
 from agentos.training.records import Records
 from agentos.training.service import TrainingService
-from agentos.types import Approval, Call, Caller, Engine, Event, Json, Plan, Progress
+from agentos.types import Approval, Call, Caller, Engine, Event, Json, Plan, Progress, Redact
 
 log = logging.getLogger(__name__)
 HOUR = 3600.0
@@ -56,7 +56,7 @@ _PROVIDERS = re.compile(r"_API_KEY$|^(AWS|AZURE|GOOGLE|VERTEX|WATSONX|HF)_")
 """Names of secrets that engines for remote models are given: what providers call their variables."""
 
 
-def _redactor() -> Callable[[str], tuple[str, Mapping[str, int]]]:
+def _redactor() -> Redact:
     """What takes private values out of texts that belong together, each value in the same way."""
     from agentos.redact import Redactor  # its patterns take a moment to compile, and most starts need none
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeVar
 
 from agentos.types import Progress
 
-Redact = Callable[[str], tuple[str, Mapping[str, int]]]
-"""A text without its private values, and how many there were of each kind."""
 T = TypeVar("T")
 
 

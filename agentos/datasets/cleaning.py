@@ -14,12 +14,12 @@ import numpy
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from agentos.datasets import media, near, profile, texts
-from agentos.datasets.beside import Redact, Teller
+from agentos.datasets.beside import Teller
 from agentos.datasets.shelf import DATA, Built, Facts, Stored
 from agentos.datasets.tally import SHOWN, Tally
 from agentos.datasets.writing import Content, read
 from agentos.errors import UserError
-from agentos.types import Json, StepReport
+from agentos.types import Json, Redact, StepReport
 
 ORDER = (*media.STEPS["image"], *media.STEPS["audio"], "fix_text", "normalize", "redact", "drop_empty", "dedupe")
 """Files are read first. Texts are mended before they are compared: copies are found that differ in that alone."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agentos.datasets.beside import Redact, Teller, aside
+from agentos.datasets.beside import Teller, aside
 from agentos.datasets.shelf import Built, Shelf, Stored, freed
 from agentos.errors import NotFound, UserError
 from agentos.types import (
@@ -21,6 +21,7 @@ from agentos.types import (
     DatasetDeleted,
     DatasetList,
     Json,
+    Redact,
     Splitted,
     TrashBin,
 )

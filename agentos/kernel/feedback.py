@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,7 @@ from agentos.kernel.direct import YES
 from agentos.kernel.language import CHAT, NONE, parse, write
 from agentos.kernel.state import RunState
 from agentos.registry import Registry
-from agentos.types import Step
+from agentos.types import Redact, Step
 
 LONGEST = 1000
 """Letters of a sentence, at most."""
@@ -30,8 +30,6 @@ VARIANTS = 12
 
 
 Kind = Literal["corrected", "confirmed", "repaired", "refused"]
-Redact = Callable[[str], tuple[str, Mapping[str, int]]]
-"""Takes private values out of a text, the same one always in the same way."""
 
 
 @dataclass(frozen=True)
@@ -128,13 +126,13 @@ class Feedback:
         return made
 
     def all(self) -> list[Correction]:
-        """What was kept, oldest first; of one sentence the last one counts."""
-        found: dict[str, Correction] = {}
+        """What was kept, oldest first; of one sentence what each said of it last."""
+        found: dict[tuple[str, str], Correction] = {}
         for line in self._lines():
             made = _read(line)
             if made is not None:
-                found.pop(made.text, None)
-                found[made.text] = made
+                found.pop((made.user, made.text), None)
+                found[made.user, made.text] = made
         return list(found.values())
 
     def _lines(self) -> list[str]:

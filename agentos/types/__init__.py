@@ -28,6 +28,7 @@ from agentos.types.datasets import (
     LabelCount,
     Lengths,
     Medium,
+    Redact,
     Splitted,
     StepReport,
 )
@@ -149,7 +150,8 @@ __all__ = [
     "Live", "LoadedModel", "LoadedReport", "Measured", "Medium", "Memory", "Message", "Method", "Metrics",
     "ModelCard", "ModelList", "ModelRow", "ModelSpec", "Models", "Name", "NeedsPerson", "Network", "Objective",
     "PULSE_SECONDS", "Percent", "Plan", "Policy", "Predicted", "Prediction", "Predictions", "PretrainRequest",
-    "Priority", "Private", "Process", "Progress", "Prompt", "Pulled", "Pulse", "Quantized", "Quota", "ResourceReport",
+    "Priority", "Private", "Process", "Progress", "Prompt", "Pulled", "Pulse", "Quantized", "Quota", "Redact",
+    "ResourceReport",
     "Resources", "Role", "RunList", "RunRow", "RunState", "Scale", "Scope", "SearchRequest", "Seconds", "Size",
     "Splitted", "Step", "StepReport", "SyscallName", "Task", "Text", "Timestamp", "Token", "Topic", "Trained",
     "Training", "Trash", "TrashBin", "Undone", "Unloaded", "Versus", "When",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,8 @@ CleaningStep = Literal[
     "dedupe", "drop_empty", "fix_text", "normalize", "redact", "pixels", "ocr", "features", "voice"
 ]
 Medium = Literal["text", "image", "audio"]
+Redact = Callable[[str], tuple[str, Mapping[str, int]]]
+"""A text without its private values, and how many there were of each kind; the same value always in the same way."""
 
 
 @dataclass(frozen=True)

@@ -205,3 +205,9 @@ def test_another_machines_client_is_the_same_client(door: Door, agentos: Agentos
     far = run("status", AGENTOS_URL="http://far.example:80")
     assert far.returncode == 2 and "https" in far.stderr
     assert run("status", AGENTOS_URL="http://127.0.0.1:1").returncode == 1
+
+
+def test_what_is_no_plan_has_no_wording_and_is_the_askers_error(door: Door) -> None:
+    for steps in ([1], [{"syscall": "models.fly"}], [{"id": "s1", "syscall": "models.load", "args": {"colour": 1}}], 3):
+        said = door.ask("POST", "/v1/kernel/wording", {"plan": {"steps": steps}})
+        assert 400 <= said.status < 500, (steps, said)
