@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agentos.engines import processor
 from agentos.errors import Failed
 from agentos.types import Bytes, Generation, Json, ModelSpec
 from agentos.types.units import show_bytes
@@ -22,7 +23,6 @@ _USED = 256 << 20
 """What they may take beside that once they have answered for a while, measured."""
 _WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}
 _STORED = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1}
-_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
 _LEAST_KV = 256 << 20
 _CHUNK = 256
 """Prompt tokens read at a time on a processor: a step stays short, so that progress shows."""
@@ -72,11 +72,7 @@ def dtype(settings: Mapping[str, Json], gpu: bool) -> str:
         return asked
     if gpu:
         return "auto"
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text("ascii", "replace").split())
-    except OSError:
-        return "float32"
-    return "bfloat16" if flags & _BF16 else "float32"
+    return "bfloat16" if processor.multiplies_bf16() else "float32"
 
 
 def need(path: Path, context: int, settings: Mapping[str, Json]) -> Bytes:

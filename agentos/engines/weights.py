@@ -13,7 +13,6 @@ import gc
 import hashlib
 import json
 import mmap
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from agentos.engines import processor
 from agentos.engines.packing import PackedLinear, Packing, let_go
 
 FORMS = ("float32", "float16 packed", "bfloat16")
@@ -113,7 +113,7 @@ def prepare(
 
 def remembered(weight: Tensor, kept: Path | None) -> str:
     """The `fastest` form for a weight of that shape, measured once for each processor and version of torch."""
-    told = [_processor(), torch.__version__, torch.get_num_threads(), list(weight.shape)]
+    told = [processor.name(), torch.__version__, torch.get_num_threads(), list(weight.shape)]
     file = None if kept is None else kept / f"form-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         if file is not None and (form := json.loads(file.read_text("utf-8"))["form"]) in FORMS:
@@ -166,11 +166,3 @@ def _least(work: Callable[[], object], rounds: int = 7) -> float:
         work()
         times.append(time.thread_time() - started)
     return min(times)
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as told:
-        for line in told:
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return f"{platform.machine()} {platform.processor()}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from agentos.engines import adapters
+from agentos.engines import adapters, processor
 from agentos.engines.footprint import exhausted
 from agentos.errors import Failed, UserError
 from agentos.training import batches, dropout, encoding
@@ -25,6 +24,8 @@ from agentos.training.spec import RunSpec
 
 PLAN = "plan.json"
 _TOKENS = {"cpu": 4096, "cuda": 32768}
+_WIDE = 256
+"""Hidden size below which turning numbers into bf16 takes what the products gain."""
 LARGE = 1_000_000_000
 """Parameters from which on a base is not written out again with what LoRA learned; the adapter is."""
 
@@ -219,21 +220,13 @@ def _plan(folder: Path) -> Plan | None:
 
 
 def _half(spec: RunSpec, place: torch.device, model: Any) -> bool:
-    """Whether products are made in bf16: on GPUs that have it, and on processors that are measured to be faster so."""
+    """Whether products are made in bf16: on GPUs and processors that have it, where they are large enough to gain.
+
+    It rests on what the machine is and never on a measurement: every process of a run, and a run made once more,
+    have to compute the same.
+    """
     if spec.dtype != "auto":
         return spec.dtype == "bf16"
     if place.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    width = int(model.config.get_text_config().hidden_size)
-    left, right = torch.randn(512, width), torch.randn(width, 4 * width)
-    took = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        one, two = left.to(dtype), right.to(dtype)
-        one @ two
-        runs = []
-        for _ in range(5):
-            started = time.perf_counter()
-            one @ two
-            runs.append(time.perf_counter() - started)
-        took[dtype] = min(runs)
-    return took[torch.bfloat16] < 0.7 * took[torch.float32]
+    return processor.multiplies_bf16() and int(model.config.get_text_config().hidden_size) >= _WIDE
