@@ -237,7 +237,8 @@ class Schooling:
             log.warning("nothing was kept of run %s: %s", state["run"], error)
 
     async def train(
-        self, caller: Caller, *, rows: int | None = None, epochs: int = 1, seed: int = 0, feedback: bool = False
+        self, caller: Caller, *, rows: int | None = None, epochs: int = 1, seed: int = 0, feedback: bool = False,
+        further: bool = False,
     ) -> Trained:
         """Draws rows from the table and begins a run over them; it goes on whoever listens.
 
@@ -247,6 +248,7 @@ class Schooling:
             epochs: Passes over them.
             seed: Of every draw.
             feedback: Whether to train the adapter in force further, on corrections with rows of the table between.
+            further: Whether to train it further on rows of the table alone, instead of a new one.
 
         Raises:
             UserError: the kernel's model is none that can be trained here; nothing was begun.
@@ -265,6 +267,7 @@ class Schooling:
                     "there is nothing to learn from yet: agentos kernel correct SENTENCE PLAN, or agree that more is "
                     "kept: agentos kernel feedback on"
                 )
+        if feedback or further:
             found = self._adapters.in_force(self._models.bases.fetched(self._settings.kernel_model))
             earlier = None if found is None else found[0]
         made = await asyncio.to_thread(

@@ -150,7 +150,8 @@ class Schooling(Protocol):
     """Trains adapters for the kernel."""
 
     async def train(
-        self, caller: Caller, *, rows: int = ..., epochs: int = ..., seed: int = ..., feedback: bool = ...
+        self, caller: Caller, *, rows: int = ..., epochs: int = ..., seed: int = ..., feedback: bool = ...,
+        further: bool = ...,
     ) -> Trained:
         """Begins a run."""
         ...

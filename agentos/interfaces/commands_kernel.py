@@ -121,7 +121,8 @@ def _train(client: Client, args: Namespace) -> int:
     schooling.check(suites)  # before an hour is spent
     run = args.run
     if not run:
-        asked = {"epochs": args.epochs, "seed": args.seed, "feedback": args.from_feedback}
+        asked = {"epochs": args.epochs, "seed": args.seed, "feedback": args.from_feedback,
+                 "further": args.further}
         rows = args.rows or (_REFRESHED if args.from_feedback else 0)
         asked |= {"rows": rows} if rows else {}
         run = client.request("POST", "/v1/kernel/train", asked)["run"]

@@ -53,7 +53,8 @@ class Kernels:
                 raise UserError(f"{name} is a whole number, and not {value!r}; nothing was begun")
             if name in said:
                 how[name] = value
-        made = await self._system.schooling.train(caller, **how, feedback=said.get("feedback") is True)
+        feedback, further = said.get("feedback") is True, said.get("further") is True
+        made = await self._system.schooling.train(caller, **how, feedback=feedback, further=further)
         return JSONResponse({"run": made.run, "job": made.job})
 
     async def correct(self, request: Request) -> Response:

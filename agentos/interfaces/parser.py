@@ -99,6 +99,7 @@ def _kernel(add: Add) -> None:
     kernel.add_argument("--rows", type=int, default=0, metavar="N", help="train: sentences to learn from (12000)")
     kernel.add_argument("--epochs", type=int, default=1, metavar="N", help="train: passes over them (1)")
     kernel.add_argument("--seed", type=int, default=0, metavar="N", help="train: of every draw (0)")
+    kernel.add_argument("--further", action="store_true", help="train: the adapter in force, instead of a new one")
     kernel.add_argument("--from-feedback", action="store_true", help="train: the adapter in force, on corrections")
     kernel.add_argument("--run", default="", help="train: go on with a run that was begun earlier")
     kernel.add_argument("--suite", action="append", default=[], metavar="SUITE", help="to be better on (plans, unseen)")

@@ -210,6 +210,8 @@ class Spans:
     """Most calls that so many clauses can come to."""
     numbers: tuple[str, ...] = ()
     """The whole numbers that are said, where no other one can be meant; empty: any."""
+    durations: tuple[str, ...] = ()
+    """The durations that are said, in all ways of writing them; empty: any."""
 
 
 def grammar(entries: Sequence[Syscall], spans: Spans) -> str:
@@ -265,6 +267,8 @@ def _shape(
     if param.kind in ("int", "float", "duration", "size") and not param.required and not said:
         return None
     whole = param.choices or spans.numbers
+    said_so = " | ".join(map(_quote, spans.durations))
+    lasting = f"({said_so})" if said_so else r'(/([0-9]{1,4}[wdhms]){1,3}/ | "forever")'
     choices = param.choices if param.required else spans.chosen.get((entry.name, param.name), param.choices)
     if param.kind == "choice" and not choices:
         return None
@@ -273,7 +277,7 @@ def _shape(
         "int": f"({' | '.join(map(_quote, whole))})" if whole else "/[0-9]{1,7}/",
         "float": r"/[0-9]{1,4}(\.[0-9]{1,6})?(e-[0-9]{1,2})?/",
         "bool": '("True" | "False")',
-        "duration": r'"\"" (/([0-9]{1,4}[dhms]){1,3}/ | "forever") "\""',
+        "duration": f'"\\"" {lasting} "\\""',
         "size": r'"\"" /[0-9]{1,5}(\.[0-9]{1,3})? ?([kmgtKMGT]i?)?[bB]?/ "\""',
         "private": '"\\"" FREE "\\""',
         "time": '"\\"" FREE "\\""',

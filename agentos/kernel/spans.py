@@ -8,36 +8,51 @@ and so may the names of things that exist.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from agentos.kernel.examples import Example
 from agentos.kernel.language import MOST_STEPS, Spans, chunks
 from agentos.registry import Registry
+from agentos.types.units import seconds
 
 _QUOTED = re.compile(r"""["'“‘「『`]([^"'”’」』`]{1,200})["'”’」』`]""")
 _PATH = re.compile(r"""(?:~|\.{1,2})?/[^\s"'“”‘’「」『』`，。；：、！？,;()（）]+""")
 """A path is one name whatever letters it has: a Chinese file name within it is no word of the sentence's."""
-_MIXED = re.compile(r"(?<!\S)[\w.-]{2,40}(?=[\s,，。；、！？]|$)")
+_MIXED = re.compile(r"(?<![^\s,，。；、！？:：])[\w.-]{2,40}(?=[\s,，。；、！？]|$)")
 """A word between spaces, which may be a name of Chinese characters and others (`评价_2023`)."""
 _STEPS = re.compile(
-    r"\b(?:then|after|afterwards|and|also|plus|once|when|while|before|meanwhile)\b|[,;&]|[.!?](?=\s)|[，；。！？、]|"
-    r"然后|接着|之后|以后|同时|顺便|顺带|并且|并|再|和|另外|还有|完了|完成|(?<!最)后(?![台面缀端来])",
+    r"\b(?:then|after|afterwards|and|also|plus|once|when|while|before|beforehand|meanwhile|but|both|"
+    r"as well as)\b|[,;&]|[.!?](?=\s)|"
+    r"->|=>|→|(?<=\s)\+(?=\s)|[，；。！？、]|一(?=[^，。]{1,16}就)|重(?=[启载跑])|然后|接着|跟|与|之后|以后|同时|顺便|顺带|并且|并|再|和|另外|还有|完了|完成|(?<!最)后(?![台面缀端来])",
     re.I,
 )
 """What may stand between two requests."""
 LONGEST = 4
 """Most characters of a Chinese name that stands without quotes."""
+_UNSAID = ("0", "1")
+_WHOLE = 8
+"""Most characters of a Chinese name between spaces, of which ordinary words may be a part."""
 LITERAL = 0.7
 """Share of a parameter's examples that must say its value as it is."""
 _HAN = re.compile(r"[\u3400-\u9fff]+")
 _FIGURE = re.compile(r"(?<![A-Za-z0-9_./\\-])\d+(?:[.,:]?\d+)*")
 """A number in figures: digits within a name, as in `rev2` or `gpt-4`, are none."""
 _WORDED = re.compile(
-    r"[一二两三四五六七八九十百半]|永|一直|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|"
+    r"[一二两俩仨三四五六七八九十百半]|永|一直|[常长]驻|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|"
     r"twenty|thirty|forty|fifty|sixty|ninety|hundred|thousand|half|quarter|couple|dozen|an? (?:hour|minute|day|week)|"
-    r"forever|always|never|indefinitely|twice|thrice)\b",
+    r"forever|always|never|indefinitely|twice|thrice|pair|single|tenth|"
+    r"permanently)\b",
     re.I,
 )
+_LASTING = re.compile(
+    r"\d\s*[smhdw](?![A-Za-z])|hour|hr|min|sec|day|week|fortnight|forever|always|indefinitely|[分秒天周]|小时|钟头|星期|"
+    r"永|一直|刻", re.I,
+)
+"""What a duration is said with."""
+_BEGINS = re.compile(r"\d|[一二两俩仨三四五六七八九十百半永零]|(?:an?|half|quarter)$", re.I)
+MOST_PIECES = 13
+"""Of which a duration is made, at most: `an hour and a half` has nine."""
+_STEPS_OF_TIME = (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 _SHAPED = re.compile(r"(?=.*[A-Za-z])(?:.*[0-9_./:-].*)")
 
 
@@ -69,7 +84,7 @@ class SpanFinder:
         """The spans of a sentence; `known` are names of things that exist."""
         pieces = chunks(sentence)
         names: dict[str, None] = dict.fromkeys(match.strip() for match in _QUOTED.findall(sentence))
-        names |= dict.fromkeys(_PATH.findall(sentence))
+        names |= dict.fromkeys(path.rstrip(".,:;!?") for path in _PATH.findall(sentence))
         mixed = (run for run in _MIXED.findall(sentence) if _HAN.search(run) and re.search(r"[A-Za-z0-9]", run))
         names |= dict.fromkeys(mixed)
         lowered = sentence.lower()
@@ -83,12 +98,17 @@ class SpanFinder:
             if piece.isdigit() or _SHAPED.match(piece) or piece.lower() not in self._words:
                 names[piece] = None
         for run in _HAN.findall(sentence):
-            names |= dict.fromkeys(self._unusual(run))
+            unusual = self._unusual(run)
+            apart = re.search(rf"(?<!\S){run}(?=[\s,，。；、！？]|$)", sentence)
+            if unusual and apart and len(run) <= _WHOLE:
+                names[run] = None  # set off by spaces, as a name is: `评论数据` beside `评论`
+            names |= dict.fromkeys(unusual)
         topics = tuple(sorted(name for name in self._known if name in words))
         chosen = {place: tuple(c for c in choices if c.lower() in lowered) for place, choices in self._literal.items()}
         return Spans(
             tuple(pieces), tuple(name for name in names if name and name.lower() not in self._known), self._syscalls,
             topics, counted(sentence), chosen, min(MOST_STEPS, len(_STEPS.findall(sentence)) + 1), whole(sentence),
+            durations(pieces),
         )
 
     def _unusual(self, run: str) -> list[str]:
@@ -121,10 +141,55 @@ def counted(sentence: str) -> bool:
 
 
 def whole(sentence: str) -> tuple[str, ...]:
-    """The whole numbers that a sentence says in figures; none where it may say others, in words or with a unit."""
+    """The whole numbers that a sentence says in figures, and the two that it may mean without (`no more`, `the last`).
+
+    None where it may say others, in words or with a unit.
+    """
     found = _FIGURE.findall(sentence)
     said = _WORDED.search(sentence) or re.search(r"\d\s*[kKwW万千百]", sentence)
-    return () if said or not all(re.fullmatch(r"\d{1,7}", one) for one in found) else tuple(dict.fromkeys(found))
+    if not found or said or not all(re.fullmatch(r"\d{1,7}", one) for one in found):
+        return ()
+    return tuple(dict.fromkeys([*found, *_UNSAID]))
+
+
+def durations(pieces: Sequence[str]) -> tuple[str, ...]:
+    """The durations that a sentence in pieces says, each in all ways of writing it; none where no one can be read."""
+    if not _LASTING.search("".join(pieces)):
+        return ()
+    found: dict[str, None] = {}
+    done = 0
+    for first, piece in enumerate(pieces):
+        if first < done or not (_BEGINS.match(piece) or _WORDED.fullmatch(piece) or piece.lower() in ("always",)):
+            continue
+        for last in range(min(len(pieces), first + MOST_PIECES), first, -1):
+            window = "".join(pieces[first:last])
+            if window != window.strip() or not _LASTING.search(window):
+                continue
+            try:
+                amount = seconds(window)
+            except ValueError:
+                continue
+            found |= dict.fromkeys(["forever"] if amount is None else _written(amount))
+            done = last
+            break
+    return tuple(found)
+
+
+def _written(amount: float) -> list[str]:
+    """5400 -> `5400s`, `90m`, `1h30m`."""
+    if amount != int(amount) or amount <= 0:
+        return []
+    whole, ways = int(amount), []
+    for place, (unit, factor) in enumerate(_STEPS_OF_TIME):
+        if whole < factor:
+            continue
+        said, rest = f"{whole // factor}{unit}", whole % factor
+        for small, less in _STEPS_OF_TIME[place + 1 :]:
+            if rest and rest >= less:
+                said, rest = f"{said}{rest // less}{small}", rest % less
+        if whole // factor < 10_000:
+            ways.append(said)
+    return ways
 
 
 def _as_written(sentence: str, name: str) -> str:

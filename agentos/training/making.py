@@ -80,7 +80,7 @@ def adapter(data: DataFile, base: Base, how: AdapterRequest, common: dict[str, A
     return RunSpec(
         run="", kind="finetune", model=how.output, data=data.name, data_path=str(data.path), data_hash=data.sha256,
         text=data.text, shared=True, base=base.name, base_path=str(base.path), base_hash=base.sha256,
-        task="causal-lm", method="lora", epochs=how.epochs, learning_rate=how.learning_rate, seed=how.seed, rows=16,
+        task="causal-lm", method="lora", epochs=how.epochs, learning_rate=how.learning_rate, seed=how.seed, rows=8,
         length=512, rank=how.rank, above=how.above, patience=0, evaluations=3, tokens=640, held_path=str(how.held),
         held_out=0.0, adapter_path="" if how.adapter is None else str(how.adapter), **common,
     )

@@ -115,7 +115,10 @@ class Method:
         self.model = self.peft.get_base_model()
 
     def begin(self, folder: Path) -> None:
-        """Takes the weights of an adapter of the same form to begin with.
+        """Takes the weights of an adapter of the same layers to begin with; one of a lower rank is widened.
+
+        What is added to it changes nothing before the first update: its downward half is drawn as LoRA draws it, its
+        upward half is zero (and `lora_alpha` is twice the rank, so that what is there weighs as much as before).
 
         Raises:
             Failed: it is of another form, or cannot be read.
@@ -123,12 +126,30 @@ class Method:
         import peft
 
         try:
-            told: Any = peft.set_peft_model_state_dict(self.peft, peft.load_peft_weights(str(folder), device="cpu"))
+            weights = {name: w.float() for name, w in peft.load_peft_weights(str(folder), device="cpu").items()}
+            self._widen(weights, peft.PeftConfig.from_pretrained(str(folder)))
+            told: Any = peft.set_peft_model_state_dict(self.peft, weights)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise Failed(f"adapter {folder.name!r} cannot be trained further: {error}. Nothing was trained") from error
         lacking = [name for name in told.missing_keys if "lora_" in name]
         if told.unexpected_keys or lacking:
-            raise Failed(f"adapter {folder.name!r} has another rank or other layers; nothing was trained")
+            raise Failed(f"adapter {folder.name!r} has other layers; nothing was trained")
+
+    def _widen(self, weights: dict[str, Tensor], told: Any) -> None:
+        rank, was = int(self.peft.peft_config["default"].r), int(told.r)
+        if was == rank:
+            return
+        if was > rank or int(told.lora_alpha) != 2 * was:
+            raise ValueError(f"it has rank {was} and alpha {told.lora_alpha}, which cannot become rank {rank}")
+        import peft
+
+        fresh: dict[str, Tensor] = peft.get_peft_model_state_dict(self.peft)
+        for name, held in weights.items():
+            if name not in fresh:
+                raise KeyError(name)
+            whole = fresh[name].detach().float().cpu().clone() if "lora_A" in name else torch.zeros(fresh[name].shape)
+            whole[tuple(slice(size) for size in held.shape)] = held
+            weights[name] = whole
 
     def named(self) -> list[tuple[str, nn.Parameter]]:
         """What trains."""

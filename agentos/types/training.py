@@ -80,9 +80,9 @@ class AdapterRequest:
     epochs: int = 1
     learning_rate: float = 4e-4
     seed: int = 0
-    rank: int = 8
+    rank: int = 16
     adapter: Path | None = None
-    """One of the same form that is trained further; None begins with nothing."""
+    """One of the same layers, and of no higher rank, that is trained further; None begins with nothing."""
     above: int = 8
     """Layers, from the first on, that are left as they are."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from agentos.kernel.examples import Example
-from agentos.kernel.spans import SpanFinder, counted, whole, without_repeats
+from agentos.kernel.language import chunks
+from agentos.kernel.spans import SpanFinder, counted, durations, whole, without_repeats
 from agentos.registry import Registry
+from agentos.types.units import seconds
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +72,9 @@ def test_one_span_fills_one_argument() -> None:
     [
         ("fine-tune bert on a.csv and call it rev2", (), False),
         ("ask gpt-4 about /data/2024/x.csv", (), False),
-        ("show 12 rows of mail24", ("12",), True),
-        ("看最后100行", ("100",), True),
-        ("5 epochs with 2 gpus", ("5", "2"), True),
+        ("show 12 rows of mail24", ("12", "0", "1"), True),
+        ("看最后100行", ("100", "0", "1"), True),
+        ("5 epochs with 2 gpus", ("5", "2", "0", "1"), True),
         ("the last twenty lines", (), True),
         ("0.8 of it for training, 3 epochs", (), True),
         ("10k rows", (), True),
@@ -82,3 +84,32 @@ def test_numbers_are_what_is_said_and_not_what_a_name_holds(
     sentence: str, numbers: tuple[str, ...], is_counted: bool
 ) -> None:
     assert whole(sentence) == numbers and counted(sentence) == is_counted
+
+
+@pytest.mark.parametrize(
+    ("sentence", "wanted"),
+    [
+        ("load zeta for half an hour", {"30m"}),
+        ("keep zeta for an hour and a half, then unload it", {"90m", "1h30m"}),
+        ("让它留一个半小时", {"90m", "1h30m"}),
+        ("each run gets three quarters of an hour", {"45m"}),
+        ("zeta for 10 minutes and yi for two hours", {"10m", "2h"}),
+        ("一直留着 zeta", {"forever"}),
+        ("a 30-minute limit", {"30m"}),
+        ("过一分半钟", {"90s"}),
+    ],
+)
+def test_a_duration_is_what_is_said_in_any_way_of_writing_it(sentence: str, wanted: set[str]) -> None:
+    found = durations(chunks(sentence))
+    assert wanted <= set(found)
+    assert {seconds(one) for one in found} == {seconds(one) for one in wanted}
+
+
+@pytest.mark.parametrize("sentence", ["show 5 jobs", "keep it a few minutes", "last week's jobs", "unload zeta"])
+def test_where_no_duration_can_be_read_none_is_offered(sentence: str) -> None:
+    assert durations(chunks(sentence)) == ()
+
+
+def test_a_chinese_name_between_spaces_is_whole_and_a_path_ends_before_the_full_stop(finder: SpanFinder) -> None:
+    assert "评论数据" in finder.find("划分 评论数据，75% 用来训练").names
+    assert "/home/lena/exp" in finder.find("The path is /home/lena/exp. The name is songs").names

@@ -103,10 +103,15 @@ def test_an_adapter_is_trained_further_from_where_it_was(llama: Path, tmp_path: 
     assert runs.here(second) == 0
     last, begun = (runs.events(folder, "eval") for folder in (first, second))
     assert begun[0]["metric"]["loss"] < 1.2 * last[-1]["metric"]["loss"]
-    other = runs.folder(tmp_path, runs.spec(
+    wider = runs.folder(tmp_path, runs.spec(
+        llama, data, epochs=1, adapter_path=str(first / "model"), **{**how, "rank": 6},
+    ), "wider")
+    assert runs.here(wider) == 0
+    assert runs.events(wider, "eval")[0]["metric"]["loss"] < 1.2 * last[-1]["metric"]["loss"]
+    narrower = runs.folder(tmp_path, runs.spec(
         llama, data, epochs=1, adapter_path=str(first / "model"), **{**how, "rank": 2},
-    ), "other")
-    assert runs.here(other) == 1
+    ), "narrower")
+    assert runs.here(narrower) == 1
 
 
 def test_a_row_is_never_cut(built: building.Built) -> None:

@@ -17,7 +17,7 @@ from agentos.types import Step
 
 DEV = 12
 """One in so many examples is kept from learning, with all that could be made of it, to measure on."""
-_KINDS = (("single", 50), ("several", 26), ("lacking", 8), ("none", 14), ("chat", 4))
+_KINDS = (("single", 48), ("several", 30), ("lacking", 7), ("none", 12), ("chat", 3))
 _TRIES = 40
 _AGAIN = 12
 

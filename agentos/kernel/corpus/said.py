@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -107,11 +108,13 @@ def revalued(said: Said, table: Registry, pools: Pools, draw: random.Random, sha
             if param.name == "name" and family == "jobs" and new.isdigit():
                 continue
             mark(old, new)
+    often = Counter(repr(value) for step in said.steps for value in step.args.values())
     for step in said.steps:
         args = {name: _mapped(value, marks) for name, value in step.args.items()}
         fixed = {param.name for param in table[step.syscall].params if param.choices}
         for name, value in args.items():
-            made = _number(text, value, draw) if name not in fixed and draw.random() < share else None
+            once = name not in fixed and often[repr(value)] == 1  # one figure may be said of two things
+            made = _number(text, value, draw) if once and draw.random() < share else None
             if made is not None:
                 text, args[name] = made
         steps.append(replace(step, args=args))
