@@ -46,6 +46,7 @@ class Settings:
     cluster: str = _doc("the Ray cluster that jobs run on: `auto` or `HOST:PORT`; default: this machine alone", "")  # type: ignore[assignment]
     undo_hours: float = _doc("how long something deleted can be brought back", 24.0)  # type: ignore[assignment]
     remote_timeout: float = _doc("seconds a remote model may take to answer", 60.0)  # type: ignore[assignment]
+    redact_local: bool = _doc("private data becomes placeholders for models on this machine, too", False)  # type: ignore[assignment]
     lang: str = _doc("`en` or `zh`, for text that answers no sentence; default: the locale's", "")  # type: ignore[assignment]
 
     @property

@@ -154,7 +154,7 @@ class System:
         self._looks = Looks(dispatcher, self.monitor, self.approvals, self.audit, services)
         self.planner = Planner(
             self.registry, collect(self.registry), self.kernel_engine, known=self._known, timed=self._planned,
-            adapter=lambda: self._kernel.adapter,
+            adapter=lambda: self._kernel.adapter, private=settings.redact_local,
         )
         self._checkpoints = await checkpoints(settings.database)
         graph = build(
@@ -185,7 +185,8 @@ class System:
             settings, self.store, self._makers, TrashCan(self.store, settings), keys=self._provider_keys
         )
         self.planner = Planner(
-            self.registry, collect(self.registry), self.kernel_engine, adapter=lambda: self._kernel.adapter
+            self.registry, collect(self.registry), self.kernel_engine, adapter=lambda: self._kernel.adapter,
+            private=self.settings.redact_local,
         )
         await self._load_kernel()
         return self.planner

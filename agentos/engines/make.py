@@ -6,6 +6,7 @@ import os
 
 from agentos.config import Settings
 from agentos.engines import install
+from agentos.engines.discreet import Discreet
 from agentos.engines.host import ChildEngine
 from agentos.engines.nursery import Nursery
 from agentos.engines.replicas import Replicas
@@ -46,9 +47,15 @@ class Maker:
         logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         if name == "vllm":
             made = [self._vllm() for _ in range(int(replicas or 1))]
-            return Replicas(made) if replicas else made[0]
+            return Replicas([self._discreet(one, name) for one in made]) if replicas else self._discreet(made[0], name)
         log = logs / f"engine-{name}.log"
-        return ChildEngine(name, log=log, threads=self._settings.threads, nursery=self.nursery)
+        child = ChildEngine(name, log=log, threads=self._settings.threads, nursery=self.nursery)
+        return self._discreet(child, name)
+
+    def _discreet(self, engine: Engine, name: str) -> Engine:
+        """Private values never leave this machine, and by setting no model on it sees them either."""
+        remote = name == "litellm"
+        return Discreet(engine, planning=remote) if remote or self._settings.redact_local else engine
 
     def _vllm(self) -> Engine:
         self._servers += 1

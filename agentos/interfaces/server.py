@@ -15,6 +15,7 @@ from typing import Any
 from agentos.config import Settings
 from agentos.errors import AgentosError, UserError
 from agentos.interfaces.place import listening, only_system, own_folder
+from agentos.redact.logged import Discreet
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,9 @@ def serve(settings: Settings, http: str = "", detached: bool = False) -> int:
     where = address(http) if http else None
     os.umask(0o077)
     own_folder(settings.home)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    said = logging.StreamHandler(sys.stderr)
+    said.setFormatter(Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[said], level=logging.INFO)
     for noisy in ("httpx", "uvicorn.error", "uvicorn.access", "LiteLLM", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     with contextlib.ExitStack() as stack:

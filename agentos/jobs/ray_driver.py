@@ -26,6 +26,7 @@ from agentos.jobs.identity import Claim
 from agentos.jobs.ray_link import PATIENCE, Link, Run
 from agentos.jobs.scheduling import Node
 from agentos.jobs.wire import Nodes, Terms, pack, receive
+from agentos.redact.logged import Discreet
 
 log = logging.getLogger(__name__)
 
@@ -260,7 +261,9 @@ def main() -> None:
     ours = socket.socket(fileno=os.dup(0))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    said = logging.StreamHandler(sys.stderr)
+    said.setFormatter(Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[said], level=logging.INFO)
     asyncio.run(_main(ours))
     ray.shutdown()
 

@@ -171,7 +171,10 @@ def _read_value(reader: _Reader) -> Json:
     return words[text]
 
 
-_WORD = re.compile(r"[~.]{0,2}/[^\s,;\"'`，。；、“”’」』）]+|[A-Za-z0-9_~/.][A-Za-z0-9_~/.:@+\\-]*")
+_WORD = re.compile(
+    r"<[A-Z][A-Z_]+_[1-9][0-9]*>|"  # stands for a private value
+    r"[~.]{0,2}/[^\s,;\"'`，。；、“”’」』）]+|[A-Za-z0-9_~/.][A-Za-z0-9_~/.:@+\\-]*"
+)
 _EDGES = ".,:;!?/"
 
 

@@ -74,7 +74,7 @@ class Planner:
     def __init__(
         self, table: Registry, examples: Iterable[Example], engine: Callable[[], Awaitable[Engine]], *,
         known: Callable[[], Iterable[str]] = tuple, timed: Callable[[float], None] = lambda seconds: None,
-        adapter: Callable[[], Manifest | None] = lambda: None,
+        adapter: Callable[[], Manifest | None] = lambda: None, private: bool = False,
     ) -> None:
         """A planner over a table.
 
@@ -85,6 +85,7 @@ class Planner:
             known: Names of things that exist, which a sentence may name in any words.
             timed: Told of each plan how many seconds it took.
             adapter: The adapter that the engine holds, which was trained to plan.
+            private: Whether the kernel reads placeholders for private values; its plans hold the values.
         """
         self._table = table
         self._examples = list(examples)
@@ -95,6 +96,7 @@ class Planner:
         self._pages = Pages(table, PREFIX)
         self._sheets = Sheets(table)
         self._adapter = adapter
+        self._private = private
         self._engine = engine
         self._numbers = itertools.count(1)
 
@@ -141,9 +143,25 @@ class Planner:
         if not sentence.strip():
             raise UserError("there is nothing to plan: the sentence is empty")
         started = time.monotonic()
-        planned = await self._planned(sentence, name, correction)
+        if self._private:
+            planned = await self._planned_apart(sentence, name, correction)
+        else:
+            planned = await self._planned(sentence, name, correction)
         self._timed(time.monotonic() - started)
         return planned
+
+    async def _planned_apart(self, sentence: str, name: str, correction: Correction | None) -> Planned:
+        from agentos.redact import Redactor  # its patterns take a moment to compile, and most systems need none here
+
+        redactor = Redactor()
+
+        def without(text: str) -> str:
+            return redactor.redact(text)[0]
+
+        if correction is not None:
+            correction = Correction(_said(correction.plan, without), without(correction.error))
+        planned = await self._planned(without(sentence), name, correction)
+        return replace(planned, plan=_said(planned.plan, redactor.restore))
 
     async def _planned(self, sentence: str, name: str, correction: Correction | None) -> Planned:
         for attempt in (1, 2):
@@ -257,6 +275,20 @@ async def _finish(engine: Engine, request: Generation) -> Completed:
         if isinstance(piece, Completed):
             return piece
     raise AssertionError("an engine's stream ended without its Completed")
+
+
+def _said(plan: Plan, other: Callable[[str], str]) -> Plan:
+    """A plan with other words in its arguments and its reply."""
+
+    def mapped(value: Json) -> Json:
+        if isinstance(value, str):
+            return other(value)
+        if isinstance(value, list):
+            return [mapped(item) for item in value]
+        return value  # a reference names a step
+
+    steps = tuple(replace(step, args={n: mapped(v) for n, v in step.args.items()}) for step in plan.steps)
+    return replace(plan, steps=steps, reply=other(plan.reply) if plan.reply else plan.reply)
 
 
 def _has_reference(value: Json) -> bool:

@@ -3,6 +3,6 @@
 from agentos.redact.entity import KINDS, Entity, Kind
 from agentos.redact.finder import find
 from agentos.redact.redactor import Redactor
-from agentos.redact.stream import Stream
+from agentos.redact.stream import Restored, Stream
 
-__all__ = ["KINDS", "Entity", "Kind", "Redactor", "Stream", "find"]
+__all__ = ["KINDS", "Entity", "Kind", "Redactor", "Restored", "Stream", "find"]

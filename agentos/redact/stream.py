@@ -13,6 +13,7 @@ _BEHIND = 256
 """How much of what was let out is still looked at, for the words before a value."""
 _HELD = 16384
 """The most that is held back for one unbroken value: more than any private key has."""
+_BEGUN = re.compile(r"<(?:[A-Z][A-Z_]{0,30}(?:[0-9]{1,9})?)?$")
 _TOKEN = re.compile(r"[!-~\u00a1-\u024f\u200b-\u2015\u2060\ufeff\uff01-\uff5e]*")
 """A run of what one value may be made of; such values with spaces in them are shorter than what is looked at ahead."""
 
@@ -62,3 +63,24 @@ def _token(text: str) -> str:
     """The unbroken run at the end of a text."""
     run = _TOKEN.match(text[::-1])
     return run.group() if run is not None else ""
+
+
+class Restored:
+    """The way back: a model's answer that comes in pieces, with the real values where placeholders of ours are."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._held = ""
+
+    def feed(self, chunk: str) -> str:
+        """What can be let out now: all but the beginning of what may become a placeholder."""
+        text = self._held + chunk
+        begun = _BEGUN.search(text)
+        cut = begun.start() if begun is not None else len(text)
+        self._held = text[cut:]
+        return self._redactor.restore(text[:cut])
+
+    def close(self) -> str:
+        """The rest."""
+        rest, self._held = self._redactor.restore(self._held), ""
+        return rest

@@ -21,6 +21,9 @@ from agentos.syscall import describe, syscall
 from agentos.types import Completed, Engine, Generation, ModelSpec, Name, Plan, Prompt, Step, Token, Undone
 
 SCRIPT = r"""
+- {when: "ask zeta to greet <EMAIL_1>", say: 'models.generate(model="zeta", prompt="greet <EMAIL_1>")'}
+- {when: "mend <EMAIL_1>\\n.*went wrong.*<EMAIL_1>", say: 'models.load(model="<EMAIL_1>")'}
+- {when: "mend <EMAIL_1>", say: "let me think of <EMAIL_1>"}
 - {when: "mend me\\n.*went wrong", say: 'models.load(model="zeta")'}
 - {when: "went wrong", say: "again no plan at all"}
 - {when: "mend me", say: "let me think"}
@@ -66,11 +69,11 @@ def settings(tmp_path: Any) -> Settings:
     return Settings(home=tmp_path)
 
 
-def planner(table: Registry, engine: Watched) -> Planner:
+def planner(table: Registry, engine: Watched, private: bool = False) -> Planner:
     async def ready() -> Engine:
         return engine
 
-    return Planner(table, collect(table), ready)
+    return Planner(table, collect(table), ready, private=private)
 
 
 def extended(count: int, family: int = 8) -> Registry:
@@ -98,6 +101,17 @@ async def test_a_sentence_becomes_a_plan_with_its_arguments_typed(settings: Sett
         planned = await planner(installed(), engine).plan("load zeta for an hour", "r1")
     assert planned.plan == Plan("r1", (Step("s1", "models.load", {"model": "zeta", "keep_alive": "1h"}),))
     assert planned.answered == ""
+
+
+async def test_a_private_kernel_reads_placeholders_and_its_plan_holds_the_values(settings: Settings) -> None:
+    async with scripted(settings) as engine:
+        private = planner(installed(), engine, private=True)
+        planned = await private.plan("ask zeta to greet zhang.san@example.com")
+        assert planned.plan.steps[0].args == {"model": "zeta", "prompt": "greet zhang.san@example.com"}
+        mended = await private.plan("mend zhang.san@example.com")
+        assert mended.plan.steps[0].args == {"model": "zhang.san@example.com"}
+        await private.plan("mend me", correction=Correction(planned.plan, "zhang.san@example.com is nobody"))
+    assert "zhang.san" not in "".join(repr(request) for request in engine.asked)
 
 
 async def test_an_unreadable_answer_is_repaired_once(settings: Settings) -> None:

@@ -113,3 +113,7 @@ def test_where_no_duration_can_be_read_none_is_offered(sentence: str) -> None:
 def test_a_chinese_name_between_spaces_is_whole_and_a_path_ends_before_the_full_stop(finder: SpanFinder) -> None:
     assert "评论数据" in finder.find("划分 评论数据，75% 用来训练").names
     assert "/home/lena/exp" in finder.find("The path is /home/lena/exp. The name is songs").names
+
+
+def test_a_placeholder_is_one_name(finder: SpanFinder) -> None:
+    assert finder.find("show what <EMAIL_1> was denied").names == ("<EMAIL_1>",)

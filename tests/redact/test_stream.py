@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from agentos.redact import Redactor, Stream
+from agentos.redact import Redactor, Restored, Stream
 from tests.redact.test_find import HELD, NEAR, marked
 
 LINE = "MIIEowIBAAKCAQEA0Z3VS5JJcds3xfnBygWyF0qJbGzYwK2n7Q1s\n"
@@ -56,3 +56,21 @@ def test_the_placeholders_are_those_of_the_redactor() -> None:
     redactor.redact("a@b.org")
     stream = Stream(redactor)
     assert stream.feed("c@d.org a@b.org") + stream.close() == "<EMAIL_2> <EMAIL_1>"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 50])
+def test_the_way_back_puts_values_in_however_the_answer_is_cut(size: int) -> None:
+    redactor = Redactor()
+    redactor.redact("zhang.san@example.com and 13812345678")
+    answer = "Write to <EMAIL_1> (<PHONE_1>), not <EMAIL_2>; a < b, <EMAIL and <b>, <PHONE_1><EMAIL_1"
+    back = Restored(redactor)
+    out = "".join(back.feed(answer[at : at + size]) for at in range(0, len(answer), size)) + back.close()
+    assert out == redactor.restore(answer)
+    assert "zhang.san@example.com (13812345678)" in out
+
+
+def test_the_way_back_holds_nothing_that_cannot_become_a_placeholder() -> None:
+    back = Restored(Redactor())
+    assert back.feed("a <b> c < d") == "a <b> c < d"
+    assert back.feed(" <EMAIL_") == " "
+    assert back.feed("x") == "<EMAIL_x"
