@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from agentos.errors import Failed, UserError, unknown
+from agentos.sealing import KEY, KeyFile
 from agentos.store import Store
 
 _TABLE = """
@@ -24,7 +23,6 @@ create table if not exists secrets (
 """
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _NONCE = 12
-_KEY = 32
 LONGEST = 64 * 1024
 """Bytes of a value; the kernel takes no more than 128 KiB for one variable."""
 
@@ -61,7 +59,7 @@ class Secrets:
         """Makes the table; the key is made with the first secret."""
         self._store = store
         self._clock = clock
-        self._file = store.path.parent / "secrets.key"
+        self._file = KeyFile(store.path.parent / KEY)
         store.connection.executescript(_TABLE)
 
     def put(self, name: str, value: str, user: str) -> None:
@@ -122,59 +120,16 @@ class Secrets:
             raise unknown("secret", name, self.names(user))
 
     def _cipher(self, make: bool = False) -> AESGCM:
-        key = self._read_key()
+        key = self._file.read()
         if key is None:
             (count,) = self._store.connection.execute("select count(*) from secrets").fetchone()
             if count or not make:
                 raise Failed(
-                    f"the key file {self._file} is missing and {count} stored secrets cannot be opened without it;"
+                    f"the key file {self._file.path} is missing and {count} stored secrets cannot be opened without it;"
                     " nothing was changed. Put it back from a copy, or drop the secrets and store them again."
                 )
-            self._make_key()
-            key = self._read_key()
-            assert key is not None
+            key = self._file.make()
         return AESGCM(key)
-
-    def _read_key(self) -> bytes | None:
-        try:
-            handle = os.open(self._file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise Failed(f"the key file {self._file} cannot be read ({error.strerror}); nothing was changed") from error
-        with open(handle, "rb") as file:
-            info = os.fstat(handle)
-            mode = stat.S_IMODE(info.st_mode)
-            if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid() or mode & 0o077:
-                raise Failed(
-                    f"the key file {self._file} is not its owner's alone (mode {mode:03o}); no secret was read."
-                    f" Run: chmod 600 {self._file}. If others may have read it, change the secrets themselves too."
-                )
-            key = file.read(_KEY + 1)
-        if len(key) != _KEY:
-            why = f"the key file {self._file} does not hold a key; nothing was changed. Put it back from a copy."
-            raise Failed(why)
-        return key
-
-    def _make_key(self) -> None:
-        """Made whole under another name first, so that a crash leaves no half of a key and none is overwritten."""
-        draft = self._file.with_name(f"{self._file.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        try:
-            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with open(handle, "wb") as file:
-                file.write(os.urandom(_KEY))
-                file.flush()
-                os.fsync(handle)
-            with suppress(FileExistsError):
-                os.link(draft, self._file)
-            draft.unlink()
-            _sync(self._file.parent)
-        except OSError as error:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
-            raise Failed(
-                f"the key file {self._file} could not be made ({error.strerror}); nothing was stored"
-            ) from error
 
 
 class Masker:
@@ -256,11 +211,3 @@ def _open(cipher: AESGCM, user: str, name: str, sealed: bytes) -> str:
             "the key file does not open the stored secrets: it, or the database, is from elsewhere; nothing was"
             " changed. Put the right key file back, or drop the secrets and store them again."
         ) from error
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

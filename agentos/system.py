@@ -44,6 +44,7 @@ from agentos.resident import KernelModel, Schooling
 from agentos.resources import gpus
 from agentos.resources.machine import Machine
 from agentos.resources.watch import Watch
+from agentos.sealing import Sealer
 from agentos.secrets import Masker, Secrets
 from agentos.store import Store
 from agentos.training.records import Records
@@ -157,9 +158,8 @@ class System:
             adapter=lambda: self._kernel.adapter, private=settings.redact_local,
         )
         self._checkpoints = await checkpoints(settings.database)
-        graph = build(
-            self.planner, dispatcher, self.registry, saver_on(self._checkpoints), self.schooling.heard
-        )
+        saver = saver_on(self._checkpoints, Sealer(settings.home, "runs"))
+        graph = build(self.planner, dispatcher, self.registry, saver, self.schooling.heard)
         self.runs = Runs(self.store, graph, self.registry, dispatcher)
         await self.jobs.open()
         await self.training.open()

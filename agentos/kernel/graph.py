@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import aiosqlite
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
@@ -28,6 +29,7 @@ from agentos.kernel.planner import Correction, Planner
 from agentos.kernel.state import RunState, call_for, caller_of, plan_of, ready, without_followers
 from agentos.policy.approvals import CONFIRMS
 from agentos.registry import Registry
+from agentos.sealing import Sealer
 from agentos.types import Approval, Decision, Event, Json, NeedsPerson, Plan, Step
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
@@ -225,9 +227,22 @@ async def checkpoints(database: Path) -> aiosqlite.Connection:
     return connection
 
 
-def saver_on(connection: aiosqlite.Connection) -> BaseCheckpointSaver[Any]:
-    """Checkpoints in SQLite."""
-    return AsyncSqliteSaver(connection)
+class _Sealed:
+    """What LangGraph asks of a cipher."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
+        return "agentos", self._sealer.seal(plaintext, "")
+
+    def decrypt(self, ciphername: str, ciphertext: bytes) -> bytes:
+        return self._sealer.open(ciphertext, "")
+
+
+def saver_on(connection: aiosqlite.Connection, sealer: Sealer) -> BaseCheckpointSaver[Any]:
+    """Checkpoints in SQLite, sealed: they hold what people said and what calls gave. Ones in clear are still read."""
+    return AsyncSqliteSaver(connection, serde=EncryptedSerializer(_Sealed(sealer)))
 
 
 def resume(approval: str, answer: str, by: str, reason: str) -> Command[Any]:

@@ -14,6 +14,7 @@ from typing import Literal, cast
 from agentos.errors import DeniedError, UserError, unknown
 from agentos.policy.audit import audited_args, entry_of
 from agentos.registry import Registry
+from agentos.sealing import Sealer
 from agentos.store import Store
 from agentos.types import Approval, Call, Caller, Effect, Json, Role, Scope, Timestamp
 
@@ -96,6 +97,7 @@ class Approvals:
         self._store = store
         self._registry = registry
         self._clock = clock
+        self._sealer = Sealer(store.path.parent, "held calls")
         store.connection.executescript(_TABLES)
 
     def hold(self, call: Call, effect: Effect, reason: str, run: str) -> str:
@@ -106,7 +108,7 @@ class Approvals:
             if held:
                 return str(held[0])
             name = "a" + secrets.token_hex(4)
-            shown = json.dumps(dict(call.args), ensure_ascii=False)
+            shown = self._sealer.text(json.dumps(dict(call.args), ensure_ascii=False), name)
             db.execute(
                 "insert into approvals (id, call, user, session, door, syscall, effect, arguments, digest, reason, run,"
                 " created) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -121,7 +123,7 @@ class Approvals:
             f"select {_HELD} from approvals where answer = '' and (? is null or user = ?) order by created, rowid",
             (user, user),
         )
-        return [_held(row) for row in rows]
+        return [self._held(row) for row in rows]
 
     def held(self, approval: str) -> Held:
         """One held call, answered or not.
@@ -132,7 +134,7 @@ class Approvals:
         row = self._store.connection.execute(f"select {_HELD} from approvals where id = ?", (approval,)).fetchone()
         if row is None:
             raise unknown("held call", approval, [item.id for item in self.pending()])
-        return _held(row)
+        return self._held(row)
 
     def answered(self, approval: str) -> Approval | Refused | None:
         """What a person said to a held call, or None while it waits.
@@ -224,6 +226,11 @@ class Approvals:
             db.execute("delete from standing where id = ?", (rule,))
         return known[rule]
 
+    def _held(self, row: tuple[str, ...]) -> Held:
+        values = list(row)
+        values[7] = json.loads(self._sealer.plain(row[7], row[0]))
+        return Held(*values)  # type: ignore[arg-type]
+
     def _may_answer(self, held: Held, by: Caller, answer: str) -> None:
         if by.role == "admin" or (by.user == held.user and (by.role in CONFIRMS or answer == "no")):
             return
@@ -246,12 +253,6 @@ def _outcome(held: Held) -> Approval | Refused | None:
     if held.answer == "no":
         return Refused(held.answered_by, held.answer_reason, held.id)
     return Approval(held.answered_by, cast(Scope, held.answer), held.id)
-
-
-def _held(row: tuple[str, ...]) -> Held:
-    values = list(row)
-    values[7] = json.loads(row[7])
-    return Held(*values)  # type: ignore[arg-type]
 
 
 def _digest(args: Mapping[str, Json]) -> str:
