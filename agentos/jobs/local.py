@@ -135,7 +135,8 @@ class LocalExecutor:
         }
         try:
             order.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            (order.folder / "order.json").write_text(json.dumps({**plain, "env": dict(order.env)}), "utf-8")
+            told = {name: value for name, value in plain.items() if name != "command"}  # what a person wrote is sealed
+            (order.folder / "order.json").write_text(json.dumps(told), "utf-8")
             sign = mark(str(order.folder))
         except OSError as error:
             raise Failed(f"{order.folder} cannot be written ({error}); the job has not begun.") from error

@@ -13,12 +13,14 @@ from agentos.jobs import schema
 from agentos.jobs.executor import Ended
 from agentos.jobs.finding import Finding
 from agentos.jobs.graph import Batch, blame
-from agentos.jobs.records import COLUMNS, ENDED, Change, Job, Spec, check, job_of, row_of
+from agentos.jobs.records import COLUMNS, ENDED, NAMES, SEALED, Change, Job, Spec, check, job_of, row_of
 from agentos.jobs.retries import verdict
 from agentos.store import Store
 from agentos.types import JobState, Timestamp
 
-_INSERT = f"insert into jobs ({COLUMNS}) values ({', '.join('?' * len(COLUMNS.split(',')))})"
+_INSERT = "insert into jobs ({}) values ({})".format(NAMES, ", ".join(
+    f"sealed(?{place}, ?1)" if name in SEALED else f"?{place}" for place, name in enumerate(NAMES.split(", "), 1)
+))
 _ATTEMPT = (
     "insert into job_attempts (job, attempt, node, gpus, owner, until, claimed, detail, dropped)"
     " values (?, ?, ?, ?, ?, ?, ?, '', 0)"

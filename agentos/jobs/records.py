@@ -145,11 +145,14 @@ class Change:
     """Those further down that wait again."""
 
 
-COLUMNS = (
+NAMES = (
     "id, command, name, cwd, env, secrets, cpus, gpus, memory, priority, time_limit, retries, backoff, user, kind,"
     " payload, session, run, call, after, not_before, state, reason, submitted, ready, wake, pending, attempts,"
     " failures, losses, blame, cancelled_by, done, total, message, started, ended, preemptible, attained"
 )
+COLUMNS = NAMES.replace(" command,", " opened(command, id),", 1).replace(" env,", " opened(env, id),", 1)
+"""What is read: what a person wrote is sealed on disk (`schema.make` says how)."""
+SEALED = ("command", "env")
 ATTEMPT_COLUMNS = (
     "job, attempt, node, gpus, owner, until, claimed, outcome, exit_code, signal, peak_memory, started, finished,"
     " detail, dropped"
@@ -172,7 +175,7 @@ def job_of(row: tuple[Any, ...]) -> Job:
 
 
 def row_of(job: Job) -> tuple[object, ...]:
-    """A row of `COLUMNS` for a job."""
+    """A row of `NAMES` for a job."""
     spec = job.spec
     return (
         int(job.id), spec.command, spec.name, spec.cwd, _text(spec.env), _text(spec.secrets), spec.cpus, spec.gpus,
