@@ -10,7 +10,6 @@ import base64
 import os
 import stat
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -98,11 +97,13 @@ class Sealer:
         """For the home in `folder`; the key is made with the first text that is sealed, if need be."""
         self._file = KeyFile(folder / KEY)
         self._use = use
+        self._known: tuple[bytes, AESGCM] | None = None
 
-    @cached_property
-    def _cipher(self) -> AESGCM:
-        derived = HKDF(SHA256(), _BYTES, salt=None, info=f"agentos {self._use}".encode()).derive(self._file.make())
-        return AESGCM(derived)
+    def _cipher(self, key: bytes) -> AESGCM:
+        if self._known is None or self._known[0] != key:  # a key file that was put back is used at once
+            derived = HKDF(SHA256(), _BYTES, salt=None, info=f"agentos {self._use}".encode()).derive(key)
+            self._known = key, AESGCM(derived)
+        return self._known[1]
 
     def seal(self, plain: bytes, place: str) -> bytes:
         """The bytes as only this key opens them, at that place.
@@ -111,17 +112,23 @@ class Sealer:
             Failed: the key cannot be read or made.
         """
         nonce = os.urandom(_NONCE)
-        return nonce + self._cipher.encrypt(nonce, plain, place.encode())
+        return nonce + self._cipher(self._file.make()).encrypt(nonce, plain, place.encode())
 
     def open(self, sealed: bytes, place: str) -> bytes:
         """What was sealed.
 
         Raises:
-            Failed: it was sealed under another key or for another place, or was changed.
+            Failed: the key is missing, it was sealed under another key or for another place, or was changed.
         """
+        key = self._file.read()
+        if key is None:
+            raise Failed(
+                f"the key file {self._file.path} is missing, and what is stored for {self._use} cannot be opened "
+                "without it; nothing was changed. Put it back from a copy."
+            )
         try:
-            return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], place.encode())
-        except InvalidTag as error:
+            return self._cipher(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], place.encode())
+        except (InvalidTag, ValueError) as error:
             raise Failed(
                 f"what is stored for {self._use} does not open with the key file {self._file.path}: it, or the "
                 "database, is from elsewhere; nothing was changed. Put the right key file back."
