@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import sys
 import uuid
@@ -12,7 +11,6 @@ from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.formatted_text import ANSI
-from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.output import ColorDepth
 
 from agentos.config import Settings
@@ -20,8 +18,8 @@ from agentos.errors import AgentosError
 from agentos.interfaces.client import Event
 from agentos.interfaces.commands_policy import row_text
 from agentos.interfaces.commands_system import status_text, table_text
-from agentos.interfaces.place import own_folder
 from agentos.interfaces.repl_complete import Live
+from agentos.interfaces.repl_history import history
 from agentos.interfaces.session import Outcome, Session, choose
 from agentos.interfaces.show import Printer, colourful
 
@@ -57,7 +55,7 @@ class Repl:
         self._live = Live(self._client, list(self._commands))
         depth = None if colourful(sys.stdout) else ColorDepth.DEPTH_1_BIT
         self._prompt: PromptSession[str] = PromptSession(
-            history=_history(settings), completer=self._live, complete_while_typing=False, color_depth=depth,
+            history=history(settings), completer=self._live, complete_while_typing=False, color_depth=depth,
             enable_history_search=True,
         )
         self._question: PromptSession[str] = PromptSession(color_depth=depth)
@@ -226,15 +224,3 @@ class Repl:
 def _model(said: dict[str, Any]) -> str:
     model = said.get("model")
     return str(model.get("name", "")) if isinstance(model, dict) else str(model or "")
-
-
-def _history(settings: Settings) -> History:
-    """The history file, for its owner's eyes alone; kept in memory where it cannot be written."""
-    path = settings.home / "history"
-    try:
-        own_folder(settings.home)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-        path.chmod(0o600)
-    except (OSError, AgentosError):
-        return InMemoryHistory()
-    return FileHistory(str(path))
