@@ -6,6 +6,7 @@ from prompt_toolkit.document import Document
 from agentos.config import load
 from agentos.interfaces.client import Client
 from agentos.interfaces.repl_complete import Live
+from agentos.interfaces.repl_history import SealedHistory
 
 from .conftest import Agentos, Terminal
 
