@@ -31,13 +31,25 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         """The file need not be there yet."""
         self.path = path
+        self._last: tuple[tuple[int, ...], bytes] | None = None
 
     def read(self) -> bytes | None:
-        """The key; None where there is no file.
+        """The key; None where there is no file. It is read again when the file has changed.
 
         Raises:
             Failed: others may read it, or it holds no key.
         """
+        state = None
+        with suppress(OSError):
+            info = self.path.lstat()
+            state = info.st_ino, info.st_ctime_ns, info.st_size, info.st_mode
+            if self._last is not None and self._last[0] == state:
+                return self._last[1]
+        key = self._read()
+        self._last = None if key is None or state is None else (state, key)
+        return key
+
+    def _read(self) -> bytes | None:
         try:
             handle = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
