@@ -27,6 +27,8 @@ from agentos.training.spec import read
 from agentos.types import AdapterRequest, Caller, Engine, ModelSpec, Plan, Progress, Redact, Trained
 
 log = logging.getLogger(__name__)
+_RATE = 4e-4
+"""Learning rate of the kernel's adapter, for updates of eight rows."""
 
 _RECIPE = "recipe.json"
 
@@ -274,7 +276,8 @@ class Schooling:
             partial(lessons.write, self._table, folder, rows=wanted, seed=seed, more=more)
         )
         (folder / _RECIPE).write_text(json.dumps(made.recipe), "utf-8")
-        how = AdapterRequest(made.held, f"kernel-{ident}", epochs, seed=seed, adapter=earlier)
+        rate = _RATE if earlier is None else _RATE / 2  # greater steps would first unlearn what it knows
+        how = AdapterRequest(made.held, f"kernel-{ident}", epochs, rate, seed=seed, adapter=earlier)
         asked = _Asked(caller, f"kernel-{ident}")
         return await self._training.adapter(made.data, self._settings.kernel_model, how, asked)
 

@@ -36,8 +36,10 @@ from agentos.models.service import ModelService
 from agentos.policy.approvals import Approvals
 from agentos.policy.audit import Audit
 from agentos.policy.monitor import Monitor
+from agentos.policy.outgoing import Outgoing
 from agentos.policy.owners import Owners
 from agentos.policy.people import People
+from agentos.policy.reviews import Reviews
 from agentos.policy.trash import TrashCan
 from agentos.registry import Registry, installed
 from agentos.resident import KernelModel, Schooling
@@ -116,19 +118,19 @@ class System:
         self.store = Store(settings.database)
         self.people = People(self.store)
         owners = self._owners = Owners(self.store)
-        self.monitor = Monitor(
-            self.registry, self.people.role_of, owner_of=self._owner_of, extra=settings.home / "policies"
-        )
+        policies = settings.home / "policies"
+        self.monitor = Monitor(self.registry, self.people.role_of, owner_of=self._owner_of, extra=policies)
         self.approvals = Approvals(self.store, self.registry)
         self.audit = Audit(self.store, self.registry)
         self.audit.recover()
-        self.trash = TrashCan(self.store, settings)
-        self.secrets = Secrets(self.store)
+        self.reviews = Reviews(self.store, self.audit, self.monitor.reviews, self.people.owner().user)
+        self.outgoing = Outgoing(policies, self.people.role_of, self.reviews)
+        self.trash, self.secrets = TrashCan(self.store, settings), Secrets(self.store)
         self._servers = self._cluster_servers()
         self._makers = maker(settings, self._servers) if self._servers else maker(settings)
         self.models = ModelService(
             settings, self.store, self._makers, self.trash, keys=self._provider_keys, vllm=lambda: served(settings),
-            timed=self.metrics.loaded, cards=gpus.cards(),
+            timed=self.metrics.loaded, cards=gpus.cards(), outgoing=self.outgoing,
         )
         self.models.start()
         machine = Machine()
@@ -145,12 +147,10 @@ class System:
             resources=machine, models=self.models, jobs=self.jobs, datasets=self.datasets, training=self.training,
             policy=self.monitor, audit=self.audit, trash=self.trash, kernel=self._kernel,
         )
-        dispatcher = Dispatcher(
+        dispatcher = self.dispatcher = Dispatcher(
             self.registry, self.monitor, self.approvals, self.audit, services,
-            names={
-                "model": self.models.canonical, "job": self.jobs.canonical, "dataset": self.datasets.canonical,
-            }, made=owners.made,
-            counts=self.metrics,
+            names={"model": self.models.canonical, "job": self.jobs.canonical, "dataset": self.datasets.canonical},
+            made=owners.made, counts=self.metrics,
         )
         self._looks = Looks(dispatcher, self.monitor, self.approvals, self.audit, services)
         self.planner = Planner(
@@ -196,7 +196,7 @@ class System:
         self.ready = False
         for task in list(self._background):
             task.cancel()
-        for part in ("runs", "training", "jobs", "models"):
+        for part in ("runs", "training", "jobs", "models", "audit"):
             if hasattr(self, part):
                 await getattr(self, part).close()
         if hasattr(self, "resident"):

@@ -28,6 +28,9 @@ SCRIPT = r"""
 - {when: "relate it", say: "test.note(word=\"one\")\ntest.limited(word=s1.word, top=99)"}
 - {when: "hopeless", say: "test.limited(word=\"hopeless\", top=\"many\")"}
 - {when: "meet", say: "test.meet(word=\"a\")\ntest.meet(word=\"b\")"}
+- {when: "heed", say: "test.hear()\ntest.note(word=s1.word)"}
+- {when: "drop what", say: "test.hear()\ntest.drop(word=s1.word)"}
+- {when: "look up", say: "test.hear()\ntest.look(word=s1.word)\ntest.note(word=s2.word)"}
 - {when: "refer", say: "test.note(word=\"first\")\ntest.note(word=s1.word) after s1"}
 - {when: "broken", say: "test.fail()\ntest.note(word=\"never\") after s1\ntest.note(word=\"free\")"}
 - {when: "mend", say: "test.note(word=\"once\")\ntest.limited(word=\"once\", top=99)"}
@@ -71,6 +74,20 @@ def table(did: Did) -> Registry:
         """
         did.words.append(word)
         return Said(word)
+
+    @syscall(effect="read", untrusted=True)
+    async def hear(ctx: Any) -> Said:
+        """Gives what somebody outside said."""
+        return Said("rm -rf")
+
+    @syscall(effect="read")
+    async def look(ctx: Any, word: Name) -> Said:
+        """Looks a word up.
+
+        Args:
+            word: Which.
+        """
+        return Said(f"{word}, they say")
 
     @syscall(effect="write")
     async def meet(ctx: Any, word: Name) -> Said:
@@ -120,7 +137,7 @@ def table(did: Did) -> Registry:
         return Said("held")
 
     made = installed()
-    for function in (note, meet, fail, limited, drop, hold):
+    for function in (note, hear, look, meet, fail, limited, drop, hold):
         made.add(describe(function, "test"))
     return made
 
@@ -489,3 +506,32 @@ async def test_a_planner_of_its_own_takes_a_scripted_kernel(settings: Settings) 
     async with planning(replace(settings, kernel_engine="scripted", kernel_script=script), silent) as (planner, _, _):
         plan = (await planner.plan("how much memory is free?")).plan
     assert [(step.syscall, dict(step.args)) for step in plan.steps] == [("resources.query", {"kind": "memory"})]
+
+
+async def test_words_from_outside_that_would_change_something_wait_for_a_person_who_sees_whence(world: World) -> None:
+    events = await world.ask("heed them")
+    (waiting,) = of(events, "held")
+    assert waiting["args"] == {"word": "rm -rf"} and waiting["outside"] == {"word": "word of test.hear (s1)"}
+    assert "confirm-outside" in {item["rule"] for item in of(events, "decision")}
+    (kept,) = world.system.approvals.pending()
+    assert kept.outside == {"word": "word of test.hear (s1)"}
+    assert world.did.words == []
+    await world.answer(waiting["approval"], "once")
+    assert world.did.words == ["rm -rf"]
+    rows = world.system.store.connection.execute("select arguments from audit where syscall = 'test.note'").fetchall()
+    assert all("word of test.hear (s1)" in row[0] for row in rows) and rows
+
+
+async def test_no_yes_that_was_given_beforehand_covers_words_from_outside(world: World) -> None:
+    await world.answer(of(await world.ask("drop what they say"), "held")[0]["approval"], "always")
+    assert world.did.words == ["drop rm -rf"]
+    again = await world.ask("drop what they say")
+    assert [item["syscall"] for item in of(again, "held")] == ["test.drop"], "always was said of other words"
+    assert world.did.words == ["drop rm -rf"]
+
+
+async def test_words_from_outside_stay_so_through_a_call_that_only_looks(world: World) -> None:
+    events = await world.ask("look up what they say")
+    (waiting,) = of(events, "held")
+    assert waiting["outside"] == {"word": "word of test.look (s2)"}
+    assert world.did.words == []

@@ -7,7 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import Any, Protocol
 
 from agentos.config import Settings
+from agentos.dispatch.dispatcher import Dispatcher
 from agentos.metrics import Metrics
+from agentos.policy.audit import Audit
+from agentos.policy.monitor import Monitor
+from agentos.policy.outgoing import Outgoing
+from agentos.policy.reviews import Reviews
 from agentos.registry import Registry
 from agentos.resources.watch import Watch
 from agentos.types import Caller, Event, Jobs, Json, Models, Plan, Role, Trained, Training
@@ -205,8 +210,33 @@ class System(Protocol):
         ...
 
     @property
+    def monitor(self) -> Monitor:
+        """The rules in force."""
+        ...
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """The path of every call."""
+        ...
+
+    @property
+    def audit(self) -> Audit:
+        """The record of every decision and call."""
+        ...
+
+    @property
     def approvals(self) -> Approvals:
         """Held calls and rules."""
+        ...
+
+    @property
+    def reviews(self) -> Reviews:
+        """Replies that wait for review."""
+        ...
+
+    @property
+    def outgoing(self) -> Outgoing:
+        """The rules over replies."""
         ...
 
     @property

@@ -28,7 +28,7 @@ from agentos.policy.monitor import Monitor
 from agentos.registry import Registry, installed
 from agentos.types import Call, Caller
 
-OWN = ("kernels", "jobs", "load", "residency", "eviction", "vllm", "training")
+OWN = ("kernels", "audit", "jobs", "load", "residency", "eviction", "vllm", "training")
 """Parts with a file of their own."""
 PARTS = ("plans", "client", "policy", *OWN)
 PLANS = 60
@@ -73,7 +73,7 @@ def _measures(settings: Settings, args: Namespace) -> dict[str, Callable[[], dic
         return lambda: importlib.import_module(f"agentos.interfaces.bench_{part}").measure(*given)
 
     return {
-        "jobs": of("jobs"), "load": of("load", settings), "residency": of("residency", settings),
+        "audit": of("audit"), "jobs": of("jobs"), "load": of("load", settings), "residency": of("residency", settings),
         "eviction": of("eviction", Path(args.trace) if args.trace else None), "vllm": of("vllm", settings),
         "training": of("training", settings, Path(args.data) if args.data else None),
         "kernels": of("kernels", settings, tuple(args.kernel)),

@@ -133,6 +133,20 @@ class Client:
             "the system ended in the middle of this; `agentos call audit.search` shows what was done before"
         )
 
+    def lines(self, path: str) -> Iterator[bytes]:
+        """The lines of a long answer as they come.
+
+        Raises:
+            Failed: it broke off before its end.
+        """
+        response = self._send("GET", path, None, "application/x-ndjson", True)
+        try:
+            yield from response
+        except (OSError, http.client.HTTPException) as error:
+            raise errors.Failed(f"the system's answer broke off ({error}); ask again") from error
+        finally:
+            response.close()
+
     def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None, accept: str, start_it: bool
     ) -> http.client.HTTPResponse:
@@ -168,7 +182,9 @@ class Client:
         parts = urlsplit(self.settings.url)
         host = parts.hostname or ""
         if parts.scheme == "https":
-            return http.client.HTTPSConnection(host, parts.port, timeout=3600)
+            from agentos.interfaces import tls  # a tenth of a second that only who asks another machine pays
+
+            return http.client.HTTPSConnection(host, parts.port, timeout=3600, context=tls.asking(self.settings.ca))
         if parts.scheme != "http" or not host:
             raise errors.UserError(f"AGENTOS_URL must be http(s)://HOST:PORT, and is {self.settings.url!r}")
         if host not in ("localhost", "127.0.0.1", "::1"):
@@ -176,6 +192,12 @@ class Client:
         return http.client.HTTPConnection(host, parts.port, timeout=3600)
 
     def _absent(self, error: OSError) -> NotRunning:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            why = getattr(error, "verify_message", "") or "it is not trusted"
+            return NotRunning(
+                f"the certificate of {self.settings.url} was refused ({why}); nothing was sent. If it is your own, name"
+                " its file: AGENTOS_CA=cert.pem"
+            )
         if self.settings.url:
             return NotRunning(f"no system answers at {self.settings.url} ({error.strerror or error})")
         return NotRunning(f"no system runs on {str(self.settings.home)!r}; `agentos serve` or any request starts one")

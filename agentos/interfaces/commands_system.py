@@ -14,6 +14,7 @@ from agentos.config import load
 from agentos.errors import Failed, unknown
 from agentos.interfaces.client import NotRunning
 from agentos.interfaces.session import Session
+from agentos.interfaces.show import clean
 
 _PATIENCE = 60.0
 
@@ -50,6 +51,9 @@ def status_text(session: Session, said: dict[str, Any]) -> str:
         state = say("ready") if said.get("ready") else say("not_ready", said.get("boot") or "")
     rows = [("agentos", f"{said.get('version')}, {state}"), (say("process"), said.get("pid")),
             (say("model"), name), (say("home"), said.get("home"))]
+    refused = (said.get("policy") or {}).get("refused")
+    if refused:
+        rows.append((say("policies"), say("policies_refused", clean("; ".join(refused["faults"]), lines=False))))
     return "\n".join(f"{key}: {fact}" for key, fact in rows if fact)
 
 

@@ -8,15 +8,14 @@ import json
 import sys
 import time
 from argparse import Namespace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from agentos.config import Settings, load
-from agentos.errors import UserError
 from agentos.interfaces.planning import planning
+from agentos.interfaces.suites import suite_text
 from agentos.kernel.evaluation import Planned, evaluate, load_suite
 from agentos.kernel.report import Report, Row
 from agentos.policy import permissions
@@ -28,7 +27,7 @@ def main(args: Namespace) -> int:
     settings = load()
     if args.model:
         settings = dataclasses.replace(settings, kernel_model=args.model)
-    text = _text(args.suite)
+    text = suite_text(args.suite)
     if _asks_permissions(text):
         share, table, data = _permissions(text, args.suite, settings)
     else:
@@ -46,16 +45,6 @@ def main(args: Namespace) -> int:
     return 0
 
 
-def _text(suite: str) -> str:
-    path = Path(suite)
-    if path.suffix in (".yaml", ".yml") and path.is_file():
-        return path.read_text("utf-8")
-    shipped = resources.files("agentos.evals").joinpath(f"{path.stem}.yaml")
-    if not shipped.is_file():
-        raise UserError(f"there is no suite {suite!r}: no such file, and none ships with agentos under that name")
-    return shipped.read_text("utf-8")
-
-
 def _asks_permissions(text: str) -> bool:
     try:
         data = yaml.safe_load(text)
@@ -67,19 +56,7 @@ def _asks_permissions(text: str) -> bool:
 def _permissions(text: str, name: str, settings: Settings) -> tuple[float, str, dict[str, Any]]:
     suite = permissions.read_suite(text, name)
     report = permissions.evaluate(suite, installed(), settings.home / "policies")
-    lines = [f"{name}: {report.right} of {len(report.results)} cases right"]
-    for wrong in report.wrong:
-        case = wrong.case
-        lines.append(
-            f"  {case.user} {case.syscall} {dict(case.args)}: expected {case.expect} by {case.rule}, "
-            f"got {wrong.decision} by {wrong.rule}"
-        )
-    rows = [
-        {"user": one.case.user, "syscall": one.case.syscall, "expected": one.case.expect, "decision": one.decision,
-         "rule": one.rule, "ok": one.ok}
-        for one in report.results
-    ]
-    return report.right / len(report.results), "\n".join(lines), {"suite": name, "right": report.right, "rows": rows}
+    return report.right / len(report.results), report.text(name), report.to_json(name)
 
 
 async def score(suite_name: str, settings: Settings) -> Report:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from agentos.errors import AgentosError, UserError, unknown
-from agentos.interfaces import http_kernel, http_policy, http_secrets, http_views
+from agentos.interfaces import http_audit, http_kernel, http_policy, http_reviews, http_rules, http_secrets, http_views
 from agentos.interfaces.app import System, plain
 from agentos.interfaces.http_auth import KeyGate, admin, known, who
 from agentos.interfaces.http_body import body, text
@@ -47,6 +47,9 @@ def build(
         Route("/v1/plans", api.plan, methods=["POST"]),
         Route("/v1/approvals/{id}", api.answer, methods=["POST"]),
         *http_policy.routes(system),
+        *http_reviews.routes(system),
+        *http_audit.routes(system),
+        *http_rules.routes(system),
         *http_kernel.routes(system),
         *http_secrets.routes(system),
         *http_views.routes(system),
@@ -98,7 +101,7 @@ class Api:
 
     async def status(self, request: Request) -> Response:
         """How the system does; answers while it boots too."""
-        return JSONResponse(plain(self.system.status()))
+        return JSONResponse(plain({**self.system.status(), "policy": http_rules.brief(self.system)}))
 
     async def syscalls(self, request: Request) -> Response:
         """The table."""

@@ -10,7 +10,9 @@ from agentos import __version__
 _STATES = ("all", "queued", "running", "succeeded", "failed", "cancelled")
 _POLICIES = ("ours", "fifo", "easy", "tiresias", "srtf", "all")
 _EVICTIONS = ("ours", "gdsf", "lfu", "lru", "belady", "bound", "all")
-_BENCHES = ("plans", "client", "policy", "jobs", "load", "residency", "eviction", "vllm", "training", "kernels")
+_BENCHES = (
+    "plans", "client", "policy", "audit", "jobs", "load", "residency", "eviction", "vllm", "training", "kernels",
+)
 _ROLES = ("viewer", "operator", "admin")
 _EPILOG = """\
 exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied, 4 waiting for a person, 130 interrupted
@@ -138,7 +140,7 @@ def _system(add: Add) -> None:
     syscalls.add_argument("name", nargs="?", help="one syscall")
     add("status", "commands_system:status", "show whether the system runs and how it does", json=True)
     serve = add("serve", "commands_system:serve", "run the system in the foreground")
-    serve.add_argument("--http", default="", metavar="HOST:PORT", help="serve holders of a key over TCP too (loopback)")
+    serve.add_argument("--http", default="", metavar="HOST:PORT", help="serve holders of a key over TCP too")
     serve.add_argument("--cluster", default="", metavar="ADDRESS", help="run jobs on a Ray cluster: auto or HOST:PORT")
     serve.add_argument("--detached", action="store_true", help=argparse.SUPPRESS)
     add("stop", "commands_system:stop", "end the system")
@@ -168,9 +170,36 @@ def _policy(add: Add) -> None:
     refuse = add("refuse", "commands_policy:refuse", "refuse a held call", json=True)
     refuse.add_argument("id", help="the approval's id")
     refuse.add_argument("--reason", default="", help="why, for the record")
+    review = add("review", "commands_reviews:review", "list replies that wait for review, decide, or fetch", json=True)
+    review.add_argument(
+        "action", nargs="?", choices=("show", "release", "refuse", "get"),
+        help="show one, let its asker have it, refuse it for good, or get what became of one of yours",
+    )
+    review.add_argument("id", nargs="?", help="the reply's id")
+    review.add_argument("--reason", default="", help="why, for the record; a refusal takes one")
     rules = add("rules", "commands_policy:rules", "list what was allowed for always, or take it back", json=True)
     rules.add_argument("action", nargs="?", choices=("revoke",), help="take a rule back")
     rules.add_argument("id", nargs="?", help="the rule's id")
+    policy = add("policy", "commands_rules:policy", "list the rules in force; check, test or explain them", json=True)
+    policy.add_argument(
+        "action", nargs="?", choices=("check", "test", "explain"),
+        help="check compiles the owner's files, test runs a suite of cases against them, explain asks what holds",
+    )
+    policy.add_argument("words", nargs="*", metavar="WORD",
+                        help="check: a folder; test: a suite's file; explain: USER SYSCALL, or a question in quotes")
+    policy.add_argument("--args", dest="given", default="", metavar="JSON", help="explain: the call's arguments")
+    policy.add_argument("--owner", metavar="NAME", help="explain: whose the thing is; '' is nobody's")
+    audit = add("audit", "commands_audit:audit", "search or export the audit trail, or verify it", json=True)
+    audit.add_argument("action", choices=("search", "export", "verify"), help="verify: 0 where it is what was written")
+    audit.add_argument("file", nargs="?", default="", metavar="FILE", help="export: where to (standard output)")
+    audit.add_argument("--user", dest="holder", default="", metavar="NAME", help="rows of this user alone")
+    audit.add_argument("--syscall", default="", metavar="NAME", help="search: of this syscall, or family, alone")
+    audit.add_argument("--decision", choices=("allow", "confirm", "deny"), help="search: what policy said")
+    audit.add_argument("--since", default="", metavar="WHEN", help="from when on: 2026-05-01, 1h, yesterday, 昨天")
+    audit.add_argument("--limit", type=int, default=50, metavar="N", help="search: rows at most (50)")
+    audit.add_argument("--head", default="", metavar="FILE", help="verify: against a head that was kept elsewhere")
+    audit.add_argument("--export", default="", metavar="FILE", help="verify: an export, instead of the home's trail")
+    audit.add_argument("--key", default="", metavar="PEM", help="verify: the public key; else the home's own")
     users = add("users", "commands_policy:users", "list users, or give one a role", json=True)
     users.add_argument("action", nargs="?", choices=("set",), help="give a user a role")
     users.add_argument("name", nargs="?", help="the user")

@@ -14,6 +14,7 @@ from typing import Any
 
 from agentos.config import Settings
 from agentos.errors import AgentosError, UserError
+from agentos.interfaces import tls
 from agentos.interfaces.place import listening, only_system, own_folder
 from agentos.redact.logged import Discreet
 
@@ -31,14 +32,17 @@ def serve(settings: Settings, http: str = "", detached: bool = False) -> int:
 
     Args:
         settings: Whose home.
-        http: Address for keys' holders, `HOST:PORT`; loopback only.
+        http: Address for keys' holders, `HOST:PORT`; without TLS loopback only.
         detached: Whether a client started it and nobody reads its terminal.
 
     Raises:
         UserError: the address cannot be served.
         Failed: another system runs on this home.
     """
-    where = address(http) if http else None
+    secure = bool(settings.tls_cert or settings.tls_key)
+    where = address(http, secure) if http else None
+    if http and secure:
+        tls.serving(settings.tls_cert, settings.tls_key)  # what is wrong with them is told before anything starts
     os.umask(0o077)
     own_folder(settings.home)
     said = logging.StreamHandler(sys.stderr)
@@ -57,8 +61,12 @@ def serve(settings: Settings, http: str = "", detached: bool = False) -> int:
         return _serve(settings, where)
 
 
-def address(said: str) -> tuple[str, int]:
+def address(said: str, secure: bool = False) -> tuple[str, int]:
     """Host and port of `HOST:PORT`.
+
+    Args:
+        said: The address; with TLS any of this machine's.
+        secure: Whether it is served with TLS.
 
     Raises:
         UserError: it is not one, or other machines could reach it, which takes TLS.
@@ -67,10 +75,14 @@ def address(said: str) -> tuple[str, int]:
     host = host.strip("[]").lower()
     if not host or not port.isdigit() or int(port) > 65535:
         raise UserError(f"--http takes HOST:PORT, such as 127.0.0.1:8075, and not {said!r}")
+    if secure and host not in _LOOPBACK:
+        if (bare := tls.literal(host)) is None:
+            raise UserError(f"--http takes an address of this machine, such as 0.0.0.0:8075 for all, and not {host!r}")
+        return bare, int(port)
     if host not in _LOOPBACK:
         raise UserError(
             f"{host!r} can be reached from other machines, and keys would cross the network in clear: not served."
-            " Listen on 127.0.0.1 and reach it through an SSH tunnel or a TLS proxy on this machine."
+            " Set AGENTOS_TLS_CERT and AGENTOS_TLS_KEY, or listen on 127.0.0.1 behind an SSH tunnel or a TLS proxy."
         )
     return _LOOPBACK[host], int(port)
 
@@ -112,12 +124,18 @@ class Resident:
             "lifespan": "off", "log_config": None, "access_log": False, "server_header": False, "ws": "none",
             "loop": "asyncio", "timeout_graceful_shutdown": 3, "proxy_headers": False,
         }
-        self.system, self._ended = system, asyncio.Event()
+        self.system, self._ended, self._scheme = system, asyncio.Event(), "http"
         self._served: list[tuple[uvicorn.Server, socket.socket]] = []
         app = build(system, self.end)
         self._served.append((uvicorn.Server(uvicorn.Config(app, http=OwnerOnly, **common)), unix))
         if tcp is not None:
-            app = build(system, self.end, hosts=set())
+            settings = system.settings
+            hosts: set[str] = set()
+            if settings.tls_cert or settings.tls_key:
+                context = tls.serving(settings.tls_cert, settings.tls_key)
+                hosts, common["ssl_context_factory"] = tls.names(settings.tls_cert), lambda *_: context
+                self._scheme = "https"
+            app = build(system, self.end, hosts=hosts)
             self._served.append((uvicorn.Server(uvicorn.Config(app, http="h11", **common)), tcp))
 
     def end(self) -> None:
@@ -153,7 +171,7 @@ class Resident:
     async def _boot(self) -> None:
         log.info("agentos %s listens on %s", self.system.version, self.system.settings.socket)
         for _, listener in self._served[1:]:
-            log.info("and on http://%s:%s for holders of a key", *listener.getsockname()[:2])
+            log.info("and on %s://%s:%s for holders of a key", self._scheme, *listener.getsockname()[:2])
         try:
             await self.system.start()
         except Exception as error:

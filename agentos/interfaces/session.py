@@ -76,7 +76,7 @@ class Session:
 
         Args:
             events: The run, as the client gives it.
-            yes: Whether every held call is confirmed without asking.
+            yes: Whether held calls are confirmed without asking, but for those with words from outside.
             hide: Kinds of events not to show.
         """
         outcome = Outcome()
@@ -88,7 +88,8 @@ class Session:
                 self._drain(todo.pop(0), outcome, held, hide)
                 for approval in list(outcome.waiting):
                     call = held.pop(approval, None)
-                    answer = ("once" if yes else self.asked(call)) if call else ""
+                    sure = yes and call is not None and not call.get("outside")  # which nobody has seen beforehand
+                    answer = "once" if sure else self.asked(call) if call else ""
                     if answer:
                         outcome.waiting.remove(approval)
                         todo.append(self.client.answer(approval, answer))

@@ -146,7 +146,9 @@ class Printer:
         self.talk(f"  {self._styled(clean(str(event.get('syscall')), lines=False), 'bold')}")
         for name, said in (event.get("args") or {}).items():
             if said is not None:
-                self.talk(f"    {name} = {value(said)}")
+                source = (event.get("outside") or {}).get(name)
+                told = self._say("outside", clean(str(source), lines=False)) if source else ""
+                self.talk(f"    {name} = {value(said)}  {self._styled(told, 'red')}".rstrip())
         for key in ("effect", "reason"):
             if event.get(key):
                 name = self._say("why" if key == "reason" else key)

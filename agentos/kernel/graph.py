@@ -26,7 +26,7 @@ from agentos.dispatch.dispatcher import Dispatcher
 from agentos.errors import AgentosError, UserError
 from agentos.kernel import direct, words
 from agentos.kernel.planner import Correction, Planner
-from agentos.kernel.state import RunState, call_for, caller_of, plan_of, ready, without_followers
+from agentos.kernel.state import RunState, call_for, outside, plan_of, ready, without_followers
 from agentos.policy.approvals import CONFIRMS
 from agentos.registry import Registry
 from agentos.sealing import Sealer
@@ -73,11 +73,13 @@ class Nodes:
             if decision is None:
                 free.append(step)
                 continue
-            if isinstance(decision, NeedsPerson) and state.get("yes") and caller_of(state).role in CONFIRMS:
-                approvals[step.id] = asdict(direct.yes_of(call_for(state, step)))
+            call = call_for(state, step) if isinstance(decision, NeedsPerson) else None
+            # A yes that was given beforehand was given by somebody who had not seen what came from outside.
+            if call and state.get("yes") and not call.outside and call.caller.role in CONFIRMS:
+                approvals[step.id] = asdict(direct.yes_of(call))
                 free.append(step)
             elif isinstance(decision, NeedsPerson):
-                call = call_for(state, step)
+                assert call is not None
                 held[step.id] = held.get(step.id) or self._dispatcher.hold(call, decision, state["run"])
             else:
                 free.append(step)
@@ -124,6 +126,8 @@ class Nodes:
         decision = self._dispatcher.check(call)
         reason = decision.reason if isinstance(decision, NeedsPerson) else ""
         shown = {"approval": approval, "step": step.id, "syscall": call.syscall, "args": dict(call.args)}
+        if call.outside:
+            shown["outside"] = dict(call.outside)
         return {**shown, "effect": entry.effect, "reason": reason}
 
     async def run(self, state: RunState) -> dict[str, Any]:
@@ -146,7 +150,10 @@ class Nodes:
             self._emit(Event("error", {"step": step.id, "syscall": step.syscall, **failure}))
             return failure
         language = state.get("language", "en")
-        return await direct.make(self._dispatcher, call, step.id, approval, language=language, tell=self._emit)
+        gave = await direct.make(self._dispatcher, call, step.id, approval, language=language, tell=self._emit)
+        if "result" in gave and (fields := outside(self._table[call.syscall], call, gave["result"])):
+            gave["outside"] = fields
+        return gave
 
     def next_after_run(self, state: RunState) -> Literal["authorize", "repair", "respond"]:
         """More steps, a repair, or the end."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from agentos.errors import Failed
+from agentos.syscall import Syscall
 from agentos.types import Call, Caller, Json, Plan, Step
 
 
@@ -62,8 +63,34 @@ def call_for(state: RunState, step: Step) -> Call:
         Failed: an earlier step's result has no such field.
     """
     args = {name: _filled(value, state) for name, value in step.args.items()}
+    outside = {name: source for name, value in step.args.items() if (source := _source(value, state))}
     ident = f"{state['run']}.{state.get('attempt', 0)}.{step.id}"
-    return Call(ident, step.syscall, args, caller_of(state))
+    return Call(ident, step.syscall, args, caller_of(state), outside)
+
+
+def outside(entry: Syscall, call: Call, result: Mapping[str, Json]) -> list[str]:
+    """The fields of a result that text from outside may have gone into.
+
+    Those of a syscall that gives such text, and of one that was given it, but for what only repeats an argument that
+    was the person's own.
+    """
+    if not entry.untrusted and not call.outside:
+        return []
+    own = {name: value for name, value in call.args.items() if name not in call.outside}
+    return [name for name, value in result.items() if value is not None and not (name in own and own[name] == value)]
+
+
+def _source(value: Json, state: RunState) -> str:
+    """What gave the outside text in an argument; empty where there is none."""
+    if isinstance(value, list):
+        return next(filter(None, (_source(item, state) for item in value)), "")
+    if not (isinstance(value, dict) and isinstance(value.get("$ref"), str)):
+        return ""
+    step, _, field = str(value["$ref"]).partition(".")
+    if field not in state.get("results", {}).get(step, {}).get("outside", []):  # type: ignore[operator]
+        return ""
+    syscall = next((one.syscall for one in plan_of(state).steps if one.id == step), "an earlier step")
+    return f"{field} of {syscall} ({step})"
 
 
 def _filled(value: Json, state: RunState) -> Json:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import cast
+from dataclasses import replace
+from typing import Protocol, cast
 
 from agentos.errors import Failed
 from agentos.models.choice import REMOTE
 from agentos.models.costs import Costs
 from agentos.models.meter import Meter
 from agentos.types import (
+    Caller,
     Completed,
     Context,
     Engine,
@@ -28,10 +31,63 @@ BATCH = 64
 """Texts that go to an engine at a time, so that progress is told and others get their turn."""
 
 
+class Left(Protocol):
+    """What becomes of an answer."""
+
+    @property
+    def text(self) -> str:
+        """All that the caller is given."""
+        ...
+
+    @property
+    def rest(self) -> str:
+        """What of that was not let out yet."""
+        ...
+
+    @property
+    def finish_reason(self) -> str:
+        """`content_filter` where the answer is withheld; else empty."""
+        ...
+
+    @property
+    def review(self) -> str:
+        """The id under which it waits for review."""
+        ...
+
+
+class Leaving(Protocol):
+    """An answer on its way out."""
+
+    @property
+    def over(self) -> bool:
+        """Whether it will not be given, whatever may still come."""
+        ...
+
+    def feed(self, piece: str) -> str:
+        """What can be let out now."""
+        ...
+
+    def close(self, text: str | None = None) -> Left:
+        """The end of it; `text` is the whole where the engine gave that, too."""
+        ...
+
+
+class Outgoing(Protocol):
+    """The rules over what models say."""
+
+    def reply(self, caller: Caller, model: str, prompt: str) -> Leaving | None:
+        """What an answer to a caller goes through; None where no rule can touch it."""
+        ...
+
+
 async def generate(
-    engine: Engine, name: str, prompt: str, max_tokens: int, *, ctx: Context, meter: Meter, costs: Costs
+    engine: Engine, name: str, prompt: str, max_tokens: int, *, ctx: Context, meter: Meter, costs: Costs,
+    outgoing: Outgoing | None = None,
 ) -> Text:
     """A model's answer to a message, streamed through `ctx.text`; what a remote one cost is noted.
+
+    This is the one way by which what a model says reaches a person or a program: streams, results, what the audit
+    trail and a run's checkpoint keep of them all come after it, so rules over replies are held against them here.
 
     Raises:
         UserError: the prompt is longer than the context.
@@ -39,19 +95,38 @@ async def generate(
     """
     request = Generation(uuid.uuid4().hex, (Message("user", prompt),), max_tokens)
     answer = cast(AsyncGenerator[Token | Completed, None], engine.generate(request))
-    say, count, pieces = ctx.text, meter.token, 0
+    leaving = None if outgoing is None else outgoing.reply(ctx.caller, name, prompt)
+    say, count, pieces, started = ctx.text, meter.token, 0, time.monotonic()
     async with aclosing(answer):
         async for item in answer:
             if isinstance(item, Token):
                 pieces += 1
                 count()
-                await say(item.text)
+                if leaving is None:
+                    await say(item.text)
+                    continue
+                if out := leaving.feed(item.text):
+                    await say(out)
+                if leaving.over and not name.startswith(REMOTE):  # a remote one's cost comes with its end
+                    meter.done(0)
+                    return await _left(leaving, None, Text("", name, pieces, time.monotonic() - started), say)
                 continue
             meter.done(item.tokens - pieces, item.cost)
             if name.startswith(REMOTE):
                 costs.record(ctx.caller.user, name, item)
-            return Text(item.text, item.served_by or name, item.tokens, item.seconds, item.cost)
+            given = Text(item.text, item.served_by or name, item.tokens, item.seconds, item.cost, item.reason)
+            return given if leaving is None else await _left(leaving, item.text, given, say)
     raise Failed(f"the {engine.name} engine ended its answer without saying so")
+
+
+async def _left(leaving: Leaving, whole: str | None, given: Text, say: Callable[[str], Awaitable[None]]) -> Text:
+    """What a caller is given in an answer's place; the rest of it is said."""
+    left = leaving.close(whole)
+    if left.rest:
+        await say(left.rest)
+    return replace(
+        given, text=left.text, finish_reason=left.finish_reason or given.finish_reason, review=left.review
+    )
 
 
 async def predict(

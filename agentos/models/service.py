@@ -55,6 +55,7 @@ class ModelService:
         keys: Callable[[], Mapping[str, str]] = dict,
         vllm: Callable[[], bool] = lambda: False, cards: Sequence[int] = (),
         timed: Callable[[str, float], None] = lambda engine, seconds: None,
+        outgoing: answers.Outgoing | None = None,
     ) -> None:
         """A service over `settings.models`.
 
@@ -69,11 +70,13 @@ class ModelService:
             vllm: Whether vLLM's environment is installed.
             cards: Bytes of memory of each GPU.
             timed: Told of each load: the engine, and the seconds it took.
+            outgoing: The rules over what models say; none where None.
         """
         self._settings = settings
         self._store = store
         self._engine_for = engine_for
         self._trash = trash
+        self._outgoing = outgoing
         budget = Budget(free, settings.memory_budget, settings.gpu_memory_budget, cards)
         remembered = Remembered(store)
         self._shelf = Shelf(settings.models)
@@ -270,7 +273,9 @@ class ModelService:
             try:
                 meter = self._meters.of(name)
                 asked = (held.engine, name, prompt, max_tokens)
-                return await answers.generate(*asked, ctx=ctx, meter=meter, costs=self._costs)
+                return await answers.generate(
+                    *asked, ctx=ctx, meter=meter, costs=self._costs, outgoing=self._outgoing
+                )
             except Failed as error:
                 raise answers.died(name, held.alive, error) from error
 

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from agentos.errors import DeniedError, UserError, unknown
 from agentos.policy.audit import audited_args, entry_of
@@ -26,7 +26,7 @@ create table if not exists approvals (
     id text primary key, call text not null unique, user text not null, session text not null, door text not null,
     syscall text not null, effect text not null, arguments text not null, digest text not null, reason text not null,
     run text not null, created real not null, answer text not null default '', answered_by text not null default '',
-    answer_reason text not null default '', answered real
+    answer_reason text not null default '', answered real, outside text not null default ''
 );
 create index if not exists approvals_open on approvals(answer, created);
 create table if not exists standing (
@@ -38,7 +38,7 @@ create index if not exists standing_for on standing(user, syscall);
 """
 _HELD = (
     "id, call, user, session, door, syscall, effect, arguments, reason, run, created, answer, answered_by,"
-    " answer_reason"
+    " answer_reason, outside"
 )
 
 
@@ -63,6 +63,8 @@ class Held:
     """Empty while it waits."""
     answered_by: str = ""
     answer_reason: str = ""
+    outside: Mapping[str, str] = field(default_factory=dict)
+    """Arguments that text from outside went into, and what gave it."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ class Approvals:
         self._clock = clock
         self._sealer = Sealer(store.path.parent, "held calls")
         store.connection.executescript(_TABLES)
+        if "outside" not in {row[1] for row in store.connection.execute("pragma table_info(approvals)")}:
+            store.connection.execute("alter table approvals add column outside text not null default ''")
 
     def hold(self, call: Call, effect: Effect, reason: str, run: str) -> str:
         """Keeps a call until somebody answers; its id. A call that is held already keeps its place."""
@@ -111,9 +115,10 @@ class Approvals:
             shown = self._sealer.text(json.dumps(dict(call.args), ensure_ascii=False), name)
             db.execute(
                 "insert into approvals (id, call, user, session, door, syscall, effect, arguments, digest, reason, run,"
-                " created) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " created, outside) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (name, call.id, caller.user, caller.session, caller.door, call.syscall, effect, shown,
-                 _digest(call.args), reason, run, self._clock()),
+                 _digest(call.args), reason, run, self._clock(),
+                 json.dumps(dict(call.outside)) if call.outside else ""),
             )
         return name
 
@@ -187,7 +192,12 @@ class Approvals:
             )
 
     def covers(self, call: Call) -> Approval | None:
-        """The standing yes that holds for a call, if there is one; what destroys needs one for the same arguments."""
+        """The standing yes that holds for a call, if there is one; what destroys needs one for the same arguments.
+
+        None holds for what came from outside: whoever said yes had not seen it.
+        """
+        if call.outside:
+            return None
         effect = self._registry[call.syscall].effect
         row = self._store.connection.execute(
             "select id, granted_by, scope from standing where user = ? and syscall = ?"
@@ -227,9 +237,10 @@ class Approvals:
         return known[rule]
 
     def _held(self, row: tuple[str, ...]) -> Held:
-        values = list(row)
+        values: list[Any] = list(row)
         values[7] = json.loads(self._sealer.plain(row[7], row[0]))
-        return Held(*values)  # type: ignore[arg-type]
+        values[-1] = json.loads(row[-1]) if row[-1] else {}
+        return Held(*values)
 
     def _may_answer(self, held: Held, by: Caller, answer: str) -> None:
         if by.role == "admin" or (by.user == held.user and (by.role in CONFIRMS or answer == "no")):

@@ -1,7 +1,8 @@
-"""The record of every decision and call: append-only, chained, on disk before the effect can be seen.
+"""The record of every decision and call: append-only, chained, signed, on disk before the effect can be seen.
 
-Each row's hash covers the row and the hash before it, so that a row that was changed, inserted or
-taken out of the middle is found. What calls gave back is kept beside the chain, which holds only its hash.
+Each row's hash covers the row and the hash before it, and signed heads outside of the database say what the newest
+row was (heads.py; covering.py says when), so that what was changed, put in, taken out, cut off or put back is found.
+What calls gave back is kept beside the chain, which holds only its hash.
 """
 
 from __future__ import annotations
@@ -11,13 +12,22 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from agentos.errors import Failed, NotFound
+from agentos.policy import exporting, verifying
+from agentos.policy.covering import Cover
+from agentos.policy.headfile import Heads
+from agentos.policy.heads import FOLDER, Head, own_key
 from agentos.policy.since import moment
+from agentos.policy.trail import COLUMNS, TABLES, compact, row_hash
+from agentos.policy.verifying import Verified
+from agentos.redact.logged import hidden
 from agentos.registry import Registry
+from agentos.sealing import Sealer
 from agentos.store import Store
 from agentos.syscall import Syscall
 from agentos.types import Allowed, Approval, AuditRow, AuditRows, Call, Caller, Decision, Json, NeedsPerson
@@ -27,25 +37,6 @@ SHOWN = 50
 """Most rows one search gives."""
 _LONGEST = 200
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
-_COLUMNS = (
-    "id", "time", "call", "of", "user", "role", "session", "door", "syscall", "decision", "rule", "arguments",
-    "approval", "approved_by", "outcome", "detail", "previous",
-)
-_TYPES = {"id": "integer primary key", "of": "integer not null", "time": "real not null"}
-_TABLES = f"""
-create table if not exists audit (
-    {", ".join(f"{name} {_TYPES.get(name, 'text not null')}" for name in (*_COLUMNS, "hash"))}
-);
-create index if not exists audit_call on audit(call);
-create unique index if not exists audit_of on audit(of) where of != 0;
-create trigger if not exists audit_no_update before update on audit
-    begin select raise(abort, 'the audit trail is append-only'); end;
-create trigger if not exists audit_no_delete before delete on audit
-    begin select raise(abort, 'the audit trail is append-only'); end;
-create table if not exists results (
-    call text primary key, row integer not null, outcome text not null, detail text not null
-);
-"""
 
 
 @dataclass(frozen=True)
@@ -59,17 +50,6 @@ class Recorded:
     """What it gave back, or its error."""
 
 
-@dataclass(frozen=True)
-class Verified:
-    """Whether the trail is what was written."""
-
-    ok: bool
-    rows: int
-    """Rows that were checked and are right."""
-    first_bad: int | None = None
-    reason: str = ""
-
-
 class Audit:
     """Writes and reads the trail."""
 
@@ -78,32 +58,43 @@ class Audit:
         self._store = store
         self._registry = registry
         self._clock = clock
-        store.connection.executescript(_TABLES)
+        store.connection.executescript(TABLES)
+        self._folder = store.path.parent / FOLDER
+        self._sealer = Sealer(store.path.parent, "results")
+        self._cover = Cover(Heads(self._folder, clock), store.connection)
 
     def decided(self, call: Call, decision: Decision, approval: Approval | None = None) -> int:
         """Records a decision; when it returns, the row is on disk and the effect may begin.
 
-        A call that is held again keeps the row it has; the next decision on it closes that row.
+        Unless it lets a read through, a signed head covers it, too. A call that is held again keeps the row it has; the
+        next decision on it closes that row.
 
         Raises:
-            Failed: the disk refuses; the call must not run.
+            Failed: the disk refuses, or somebody else changed the trail; the call must not run.
         """
-        word = ruling(decision)
-        with self._store.transaction() as db:
+        word, entry = ruling(decision), entry_of(self._registry, call.syscall)
+        with self._writing() as db:
             held = self._held(db, call.id)
             if held and word == "confirm":
                 return held
             if held:
                 self._finish(db, held, "confirmed" if word == "allow" else "refused", None)
-            entry = entry_of(self._registry, call.syscall)
             caller = call.caller
-            return self._append(
+            row = self._append(
                 db, call=call.id, user=caller.user, role=caller.role, session=caller.session, door=caller.door,
                 syscall=call.syscall, decision=word, rule=decision.rule,
-                arguments=_json(audited_args(entry, call.args)),
+                arguments=compact(audited_args(entry, call.args) | _outside(call)),
                 approval=approval.id if approval else "", approved_by=approval.by if approval else "",
                 outcome="refused" if word == "deny" else "pending",
             )
+        try:
+            self._cover.after(must=word != "allow" or entry is None or entry.effect != "read")
+        except Failed:
+            if word == "allow":
+                with suppress(Failed), self._writing() as db:
+                    self._finish(db, row, "failed", "it was not run, as no signed head could be written")
+            raise
+        return row
 
     def finished(self, row: int, outcome: Outcome, detail: Json = None) -> None:
         """Records what became of an allowed call, and what it gave back; a row is finished once.
@@ -111,25 +102,32 @@ class Audit:
         Raises:
             Failed: the row is unknown or finished already, or the disk refuses.
         """
-        with self._store.transaction() as db:
+        with self._writing() as db:
             self._finish(db, row, outcome, detail)
+        self._cover.quietly_after()
 
     def refused(self, call: str, by: str) -> None:
         """Records that a person said no to a held call; the next decision on it would be another one."""
-        with self._store.transaction() as db:
+        with self._writing() as db:
             held = self._held(db, call)
             if held:
                 self._finish(db, held, "refused", f"refused by {by}")
+        self._cover.quietly_after()
 
     def recover(self) -> int:
-        """At boot: calls that were let through and never finished become `interrupted`; how many there were."""
-        with self._store.transaction() as db:
+        """At boot: calls that were let through and never finished become `interrupted`; how many there were.
+
+        Raises:
+            Failed: the trail's key or heads are missing, another's or readable by others.
+        """
+        with self._writing() as db:
             open_rows = db.execute(
                 "select id from audit a where of = 0 and decision = 'allow'"
                 " and not exists (select 1 from audit f where f.of = a.id and f.of != 0) order by id"
             ).fetchall()
             for (row,) in open_rows:
                 self._finish(db, row, "interrupted", None)
+        self.sign()
         return len(open_rows)
 
     def outcome_of(self, call: str) -> Recorded | None:
@@ -139,10 +137,13 @@ class Audit:
             " where d.call = ? and d.of = 0 and d.decision = 'allow' order by d.id desc limit 1",
             (call,),
         ).fetchone()
-        return Recorded(row[0], row[1], json.loads(row[2]) if row[2] else None) if row else None
+        if row is None:
+            return None
+        return Recorded(row[0], row[1], json.loads(self._sealer.plain(row[2], call)) if row[2] else None)
 
     def search(
-        self, *, user: str | None, syscall: str | None, decision: str | None, since: str | None, caller: Caller
+        self, *, user: str | None, syscall: str | None, decision: str | None, since: str | None, caller: Caller,
+        limit: int = SHOWN,
     ) -> AuditRows:
         """Rows that match, newest first; who is no administrator sees only their own.
 
@@ -151,7 +152,7 @@ class Audit:
         """
         start = moment(since, self._clock()) if since else None
         own = None if caller.role == "admin" else caller.user
-        wanted = {"user": user, "own": own, "syscall": syscall, "decision": decision, "start": start}
+        wanted = {"user": user, "own": own, "syscall": syscall, "decision": decision, "start": start, "limit": limit}
         where = (
             "d.of = 0 and (:user is null or d.user = :user) and (:own is null or d.user = :own)"
             " and (:syscall is null or d.syscall = :syscall or d.syscall like :syscall || '.%')"
@@ -160,31 +161,57 @@ class Audit:
         found = self._store.connection.execute(
             "select d.id, d.time, d.user, d.syscall, d.decision, d.rule, coalesce(f.outcome, d.outcome), d.call,"
             f" d.door, d.arguments from audit d left join audit f on f.of = d.id and f.of != 0 where {where}"
-            f" order by d.id desc limit {SHOWN}",
+            f" order by d.id desc limit :limit",
             wanted,
         )
         rows = [AuditRow(*(*row[:-1], json.loads(row[-1]))) for row in found]
         (total,) = self._store.connection.execute(f"select count(*) from audit d where {where}", wanted).fetchone()
         return AuditRows(rows, total)
 
-    def verify(self) -> Verified:
-        """Reads the whole trail and names the first row that is not what was written.
+    def sign(self) -> Head | None:
+        """A signed head that covers the newest row; None where there are no rows.
 
-        Rows cut off the end leave a shorter trail that is right in itself; only a signed head can tell.
+        Raises:
+            Failed: it could not be put on disk.
         """
-        previous, expected = "", 0
-        query = f"select {', '.join(_COLUMNS)}, hash from audit order by id"
-        for values in self._store.connection.execute(query):
-            *plain, said = values
-            expected += 1
-            if plain[0] != expected:
-                return Verified(False, expected - 1, expected, "a row is missing")
-            if plain[-1] != previous:
-                return Verified(False, expected - 1, expected, "it does not follow from the row before it")
-            if _hash(plain) != said:
-                return Verified(False, expected - 1, expected, "it was changed after it was written")
-            previous = said
-        return Verified(True, expected)
+        return self._cover.sign()
+
+    def verify(self, kept: Head | None = None) -> Verified:
+        """Reads the whole trail and its heads, and names the first row that is not what was written.
+
+        Args:
+            kept: A head that was kept elsewhere. Where the database and the heads were both put back to an older pair
+                that fits, only that tells.
+        """
+        self.sign()
+        return verifying.verify(self._store.connection, self._folder, own_key(self._folder), kept)
+
+    def export(self, user: str | None, since: str | None) -> Iterator[str]:
+        """The trail as lines of JSON with a signed head at the end, some lines at once; see exporting.py.
+
+        Raises:
+            UserError: `since` is not a time.
+            Failed: no head could be signed.
+        """
+        start = moment(since, self._clock()) if since else None
+        head, key = self.sign(), own_key(self._folder)
+        assert key is not None
+        return exporting.lines(self._store.path, head, key, user, start)
+
+    async def close(self) -> None:
+        """Signs what no head covers yet."""
+        self._cover.quietly()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction; what is remembered of the newest row goes back with it where it fails."""
+        before = self._cover.written
+        try:
+            with self._store.transaction() as db:
+                yield db
+        except BaseException:
+            self._cover.back(before)
+            raise
 
     def _held(self, db: sqlite3.Connection, call: str) -> int:
         """The row by which a call is held, or 0."""
@@ -200,19 +227,21 @@ class Audit:
         if opened is None or db.execute("select 1 from audit where of = ? and of != 0", (row,)).fetchone():
             raise Failed(f"audit row {row} is unknown or finished already; nothing was recorded")
         call, decision = opened
-        text = _json(detail)
+        text = compact(detail)
         digest = "" if detail is None else hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
         self._append(db, call=call, of=row, outcome=outcome, detail=digest)
         if decision == "allow":
-            db.execute("insert or replace into results values (?, ?, ?, ?)", (call, row, outcome, text))
+            kept = self._sealer.text(text, call) if text else text
+            db.execute("insert or replace into results values (?, ?, ?, ?)", (call, row, outcome, kept))
 
     def _append(self, db: sqlite3.Connection, **values: str | int) -> int:
-        last = db.execute("select id, hash from audit order by id desc limit 1").fetchone() or (0, "")
-        row = {"id": last[0] + 1, "time": float(self._clock()), "of": 0, "previous": last[1], **values}
-        plain = [row.get(name, "") for name in _COLUMNS]
-        marks = ", ".join("?" * (len(plain) + 1))
-        db.execute(f"insert into audit ({', '.join(_COLUMNS)}, hash) values ({marks})", [*plain, _hash(plain)])
-        return int(last[0]) + 1
+        last = self._cover.check()
+        row = {"id": last.row + 1, "time": float(self._clock()), "of": 0, "previous": last.hash, **values}
+        plain = [row.get(name, "") for name in COLUMNS]
+        marks, hash = ", ".join("?" * (len(plain) + 1)), row_hash(plain)
+        db.execute(f"insert into audit ({', '.join(COLUMNS)}, hash) values ({marks})", [*plain, hash])
+        self._cover.append(last.row + 1, hash)
+        return last.row + 1
 
 
 def entry_of(registry: Registry, name: str) -> Syscall | None:
@@ -233,9 +262,14 @@ def audited_args(entry: Syscall | None, args: Mapping[str, Json]) -> dict[str, J
     }
 
 
+def _outside(call: Call) -> dict[str, Json]:
+    """Which arguments text from outside went into, under a name that no parameter can have."""
+    return {"$outside": dict(call.outside)} if call.outside else {}
+
+
 def _plain(value: Json) -> Json:
     if isinstance(value, str):
-        said = _CREDENTIALS.sub("***", value)
+        said = hidden(_CREDENTIALS.sub("***", value))
         return said if len(said) <= _LONGEST else said[:_LONGEST] + f"… ({len(said)} characters)"
     if isinstance(value, list):
         return [_plain(item) for item in value[:SHOWN]]
@@ -245,7 +279,7 @@ def _plain(value: Json) -> Json:
 
 
 def _hidden(value: Json) -> Json:
-    text = value if isinstance(value, str) else _json(value)
+    text = value if isinstance(value, str) else compact(value)
     return {"length": len(text), "sha256": hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]}
 
 
@@ -254,11 +288,3 @@ def ruling(decision: Decision) -> str:
     if isinstance(decision, Allowed):
         return "allow"
     return "confirm" if isinstance(decision, NeedsPerson) else "deny"
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-
-
-def _hash(values: list[object]) -> str:
-    return hashlib.sha256(_json(values).encode()).hexdigest()

@@ -34,6 +34,8 @@ class Case:
     """Whether a person has confirmed it."""
     role: str = ""
     """The role that the caller claims; the user's own where empty."""
+    outside: bool = False
+    """Whether an argument came from outside."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,27 @@ class Report:
         """The others."""
         return tuple(result for result in self.results if not result.ok)
 
+    def text(self, name: str) -> str:
+        """How many are right, and one line for each that is not, with the rule that decided."""
+        lines = [f"{name}: {self.right} of {len(self.results)} cases right"]
+        for wrong in self.wrong:
+            case, yes = wrong.case, ", confirmed" if wrong.case.confirmed else ""
+            lines.append(
+                f"  {case.user} {case.syscall} {dict(case.args)}{yes}: expected {case.expect} by {case.rule}, "
+                f"got {wrong.decision} by {wrong.rule}"
+            )
+        return "\n".join(lines)
+
+    def to_json(self, name: str) -> dict[str, Json]:
+        """Every case with the answer it got."""
+        rows: list[Json] = [
+            {"user": one.case.user, "syscall": one.case.syscall, "args": dict(one.case.args),
+             "confirmed": one.case.confirmed, "expected": one.case.expect, "expected_rule": one.case.rule,
+             "decision": one.decision, "rule": one.rule, "ok": one.ok}
+            for one in self.results
+        ]
+        return {"suite": name, "right": self.right, "rows": rows}
+
 
 def read_suite(text: str, name: str = "permissions.yaml") -> Suite:
     """A suite from its YAML.
@@ -103,47 +126,60 @@ def read_suite(text: str, name: str = "permissions.yaml") -> Suite:
     """
     try:
         data = yaml.safe_load(text)
-        cases = tuple(_case(number, raw) for number, raw in enumerate(data["cases"], 1))
+        users, owners = dict(data["users"]), dict(data.get("owners", {}))
+        cases = tuple(_case(number, raw, users) for number, raw in enumerate(data["cases"], 1))
         syscalls = tuple(_syscall(raw) for raw in data.get("syscalls", []))
-        return Suite(data["users"], data.get("owners", {}), syscalls, cases)
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        return Suite(users, owners, syscalls, cases)
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{name} is not a permission suite: {error}. Nothing was checked.") from error
 
 
 def check(suite: Suite, monitor: Monitor, table: Registry) -> Report:
-    """Asks a monitor every case; the table is the one that it was made with."""
-    return Report(tuple(_checked(suite, case, monitor, table) for case in suite.cases))
+    """Asks a monitor every case; the table is the one that it was made with.
+
+    Raises:
+        UserError: a case's arguments do not fit its syscall; its number is named.
+    """
+    return Report(tuple(_checked(suite, number, monitor, table) for number in range(len(suite.cases))))
 
 
 def evaluate(suite: Suite, installed: Iterable[Syscall], extra: Path | None = None) -> Report:
     """Checks the rules in force: the package's and the owner's in `extra`.
 
     Raises:
-        UserError: a rule does not parse or does not fit the schema.
+        UserError: a rule does not parse or does not fit the schema, or a case not its syscall.
     """
     table = suite.table(installed)
     return check(suite, Monitor(table, suite.role_of, owner_of=suite.owner_of, extra=extra), table)
 
 
-def _checked(suite: Suite, case: Case, monitor: Monitor, table: Registry) -> Checked:
+def _checked(suite: Suite, number: int, monitor: Monitor, table: Registry) -> Checked:
+    case = suite.cases[number]
     caller = Caller(case.user, cast(Role, case.role or suite.users[case.user]), door="eval")
+    source = dict.fromkeys(case.args, "elsewhere") if case.outside else {}
     if case.syscall in table:
         entry = table[case.syscall]
-        call = Call("eval", case.syscall, entry.validate(case.args), caller)
+        try:
+            args = entry.validate(case.args)
+        except UserError as error:
+            raise UserError(f"case {number + 1} of the suite does not fit: {error}. Nothing was checked.") from error
+        call = Call("eval", case.syscall, args, caller, source)
     else:
         entry = next(iter(table))
-        call = Call("eval", case.syscall, case.args, caller)
+        call = Call("eval", case.syscall, case.args, caller, source)
     said = monitor.decide(call, entry, confirmed=case.confirmed)
     return Checked(case, ruling(said), said.rule)
 
 
-def _case(number: int, raw: Mapping[str, Any]) -> Case:
+def _case(number: int, raw: Mapping[str, Any], users: Mapping[str, Role]) -> Case:
     try:
         case = Case(**raw)
     except TypeError as error:
         raise ValueError(f"case {number}: {error}") from error
     if case.expect not in ("allow", "confirm", "deny"):
         raise ValueError(f"case {number}: 'expect' must be allow, confirm or deny, and is {case.expect!r}")
+    if case.user not in users and not case.role:
+        raise ValueError(f"case {number}: {case.user!r} is none of 'users', and no 'role' is given")
     return case
 
 

@@ -44,6 +44,10 @@ class Shape:
     groups: tuple[str, ...]
 
 
+REVIEW = Shape("reviews.decide", "write", (), frozenset(), "System", None, ("administration",))
+"""What `policies/agentos.cedarschema` calls deciding over a held reply."""
+
+
 def shape(entry: Syscall) -> Shape:
     """What of a syscall rules can speak of: private text and what Cedar has no type for is left out."""
     attributes = tuple(found for param in entry.params if (found := _attribute(param)))
@@ -71,7 +75,7 @@ def cedar_schema(shapes: Iterable[Shape]) -> str:
 def _action(item: Shape) -> str:
     groups = ", ".join(f"Action::{json.dumps(name)}" for name in item.groups)
     args = ", ".join(f"{json.dumps(a.name)}{'?' if a.optional else ''}: {a.type}" for a in item.attributes)
-    context = f"{{ effect: String, confirmed: Bool, door: String, args: {{ {args} }} }}"
+    context = f"{{ effect: String, confirmed: Bool, outside: Bool, door: String, args: {{ {args} }} }}"
     return (
         f"action {json.dumps(item.syscall)} in [{groups}] "
         f"appliesTo {{ principal: [User], resource: [{item.resource}], context: {context} }};"

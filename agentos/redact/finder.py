@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from agentos.redact import cards, commands, documents, keys, network, passwords, phones
 from agentos.redact.entity import KINDS, PLACEHOLDER, Entity, Hit
@@ -16,11 +16,11 @@ RULES: tuple[Rule, ...] = (
 _RANK = {kind: place for place, kind in enumerate(KINDS)}
 
 
-def find(text: str) -> list[Entity]:
-    """Every private value in a text, in order and apart from each other; linear in the text."""
+def find(text: str, kinds: Container[str] = KINDS) -> list[Entity]:
+    """Every private value of these kinds in a text, in order and apart from each other; linear in the text."""
     shadow = Shadow(text)
     data = shadow.data
-    hits = [hit for rule in RULES if rule.suits(data) for hit in rule.hits(data)]
+    hits = [hit for rule in RULES if rule.kind in kinds and rule.suits(data) for hit in rule.hits(data)]
     if not hits:
         return []
     taken = [match.span() for match in PLACEHOLDER.finditer(text)]

@@ -1,24 +1,28 @@
-"""Log lines without private values."""
+"""What is kept for people to read later, without private values: log lines, and arguments in the audit trail."""
 
 from __future__ import annotations
 
 import logging
 
 
-class Discreet(logging.Formatter):
-    """Writes a record as any formatter, traceback and all, and private values in it as `<KIND>`.
+def hidden(text: str) -> str:
+    """The text with `<KIND>` for each private value.
 
-    No number says which value: a log is read by people who are to learn of none, nor whether two are the same.
+    No number says which one: who reads a record is to learn of none, nor whether two are the same.
     """
+    from agentos.redact.finder import find  # its patterns take a moment to compile, and a start waits for none
+
+    pieces: list[str] = []
+    done = 0
+    for entity in find(text):
+        pieces += text[done : entity.start], f"<{entity.kind}>"
+        done = entity.end
+    return "".join((*pieces, text[done:]))
+
+
+class Discreet(logging.Formatter):
+    """Writes a record as any formatter, traceback and all, without private values."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        from agentos.redact.finder import find  # its patterns take a moment to compile, and a start waits for none
-
-        text = super().format(record)
-        pieces: list[str] = []
-        done = 0
-        for entity in find(text):
-            pieces += text[done : entity.start], f"<{entity.kind}>"
-            done = entity.end
-        return "".join((*pieces, text[done:]))
+        return hidden(super().format(record))

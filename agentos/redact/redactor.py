@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
-from agentos.redact.entity import PLACEHOLDER, Entity
+from agentos.redact.entity import PLACEHOLDER
 from agentos.redact.finder import find
+
+
+class Part(Protocol):
+    """A piece of a text that something else stands for."""
+
+    @property
+    def kind(self) -> str:
+        """Of what kind it is."""
+        ...
+
+    @property
+    def start(self) -> int:
+        """Where it begins, in code points."""
+        ...
+
+    @property
+    def end(self) -> int:
+        """One past its last code point."""
+        ...
+
+
+AHEAD = 64
+"""How much of what follows a value may have a say in it, in code points."""
 
 
 class Redactor:
@@ -25,13 +49,21 @@ class Redactor:
         self.reserve(text)
         return self.replace(text, found), Counter(entity.kind for entity in found)
 
+    def parts(self, text: str, start: int = 0) -> Sequence[Part]:
+        """What a stream replaces: the private values that begin at `start` or later, in order and apart."""
+        return [entity for entity in find(text) if entity.start >= start]
+
+    def waits(self, held: str) -> int:
+        """How much of the end of a text is held back while more of it may come, at least 1."""
+        return AHEAD
+
     def reserve(self, text: str) -> None:
         """Placeholders that a text holds already, and that are not ours, are never given to a value."""
         if "<" in text:
             there = {match.group() for match in PLACEHOLDER.finditer(text)}
             self._foreign |= there - self._values.keys()
 
-    def replace(self, text: str, found: Iterable[Entity]) -> str:
+    def replace(self, text: str, found: Iterable[Part]) -> str:
         """The text with a placeholder for each of these values."""
         pieces: list[str] = []
         done = 0

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 
-from agentos.redact.finder import find
 from agentos.redact.redactor import Redactor
 
-_AHEAD = 64
-"""How much of what follows a value may have a say in it."""
 _BEHIND = 256
 """How much of what was let out is still looked at, for the words before a value."""
 _HELD = 16384
@@ -25,16 +22,17 @@ class Stream:
         self._redactor = redactor
         self._behind = ""
         self._held = ""
-        self._next = _AHEAD + 1
+        self._next = 0
 
     def feed(self, chunk: str) -> str:
         """What can be let out now."""
         self._held += chunk
         if len(self._held) < self._next:
             return ""
-        out = self._out(len(self._held) - _AHEAD)
+        waits = self._redactor.waits(self._held)
+        out = self._out(len(self._held) - waits) if len(self._held) > waits else ""
         # A long token is looked at again when it has grown by a part of itself: all looks together stay linear.
-        self._next = max(_AHEAD + 1, len(self._held) + len(self._held) // 4)
+        self._next = max(waits + 1, len(self._held) + len(self._held) // 4)
         return out
 
     def close(self) -> str:
@@ -48,7 +46,7 @@ class Stream:
         full = wanted >= _HELD
         if not last and not full and _token(text[cut]):
             cut -= len(_token(text[start:cut]))
-        found = [entity for entity in find(text) if entity.start >= start] if cut > start else []
+        found = self._redactor.parts(text, start) if cut > start else []
         across = next((entity for entity in found if entity.start < cut < entity.end), None)
         if across is not None:
             cut = across.end if full else across.start

@@ -35,6 +35,9 @@ class Call:
     syscall: str
     args: Mapping[str, Json]
     caller: Caller
+    outside: Mapping[str, str] = field(default_factory=dict)
+    """Arguments that text from outside went into (logs, rows, files, a model's words), and what gave it: all others
+    are the person's own words or typed results."""
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,10 @@ class Text:
     seconds: Seconds
     cost: float | None = None
     """US dollars, where a provider has a price."""
+    finish_reason: str = "stop"
+    """`stop`, `length`, or `content_filter` where a rule over replies put another text in the answer's place."""
+    review: str = ""
+    """The id under which the answer waits for review, where it does."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -82,7 +83,7 @@ def test_private_words_never_reach_the_trail(audit, store, calls, settings) -> N
     assert arguments["model"] == "m" and arguments["max_tokens"] == 9
     assert arguments["prompt"]["length"] == len(said) and len(arguments["prompt"]["sha256"]) == 16
     store.connection.execute("pragma wal_checkpoint(truncate)")
-    for file in settings.home.iterdir():
+    for file in filter(Path.is_file, settings.home.rglob("*")):
         assert b"hunter2" not in file.read_bytes() and b"13800138000" not in file.read_bytes()
 
 

@@ -117,8 +117,8 @@ def test_cedar_skips_a_forbid_that_errors_and_the_monitor_does_not(monitor, ever
         broken, "[]",
     )
     assert alone.allowed and alone.diagnostics.errors
-    loaded = monitor._loaded
-    monitor._loaded = replace(loaded, rules=replace(loaded.rules, policies=broken))
+    live = monitor._live
+    live._loaded = replace(live._loaded, rules=replace(live._loaded.rules, policies=broken))
     said = ask(monitor, everything, "ada", "things.read_it", thing="x")
     assert isinstance(said, Denied) and said.rule == "policy-error"
     assert isinstance(ask(monitor, everything, "ada", "things.read_it", True, thing="x"), Denied)
