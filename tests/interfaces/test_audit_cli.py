@@ -45,8 +45,8 @@ def test_an_export_is_for_administrators_and_verified_by_the_public_key(agentos:
     part = agentos.json("audit", "export", str(file), "--user", "olga", "--json")
     assert "cannot be verified" in str(part["part"])
     assert agentos.run("audit", "verify", "--export", str(file), "--key", public).returncode == 1
-    agentos.run("keys", "create", "--user", "otto")
-    assert agentos.run("--as", "otto", "audit", "export", str(file)).returncode == 3
+    agentos.run("keys", "create", "--user", "olga")
+    assert agentos.run("--as", "olga", "audit", "export", str(file)).returncode == 3
     for wrong in (["--key", str(file)], ["--export", "/no/such/file"], ["--head", public]):
         assert agentos.run("audit", "verify", *wrong).returncode == 2
 
