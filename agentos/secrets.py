@@ -59,7 +59,7 @@ class Secrets:
         """Makes the table; the key is made with the first secret."""
         self._store = store
         self._clock = clock
-        self._file = KeyFile(store.path.parent / KEY)
+        self._file = KeyFile(store.path.parent / KEY, marked=True)
         store.connection.executescript(_TABLE)
 
     def put(self, name: str, value: str, user: str) -> None:

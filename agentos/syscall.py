@@ -56,6 +56,8 @@ class Syscall:
     """The distribution it comes from."""
     untrusted: bool = False
     """Whether its results are text from outside."""
+    outside: tuple[str, ...] = ()
+    """Fields of its result that are, where the others are not."""
 
     @property
     def family(self) -> str:
@@ -109,6 +111,7 @@ def syscall(
     examples: Mapping[str, Mapping[str, Json]] | None = None,
     name: str | None = None,
     untrusted: bool = False,
+    outside: tuple[str, ...] = (),
 ) -> Callable[[Function], Function]:
     """Marks an async function as a syscall; `registry.register` reads it.
 
@@ -117,6 +120,7 @@ def syscall(
         examples: Sentences in English and Chinese, each with the arguments it comes to.
         name: The name after the family; the function's own by default, less a trailing underscore.
         untrusted: Whether its results carry text from outside.
+        outside: Fields of its result that do, where the others do not: what another person may have written.
     """
 
     def mark(function: Function) -> Function:
@@ -125,6 +129,7 @@ def syscall(
             "examples": dict(examples or {}),
             "name": name or function.__name__.rstrip("_"),
             "untrusted": untrusted,
+            "outside": outside,
         }
         return function
 
@@ -169,7 +174,7 @@ def describe(function: Function, family: str, owner: str = "agentos") -> Syscall
     names = tuple(item.name for item in fields(result)) if isinstance(result, type) and is_dataclass(result) else ()
     entry = Syscall(
         full, marked["effect"], function, doc.split("\n\n", 1)[0].replace("\n", " "), tuple(params), names,
-        marked["examples"], model, owner, marked["untrusted"],
+        marked["examples"], model, owner, marked["untrusted"], marked["outside"],
     )
     for sentence, args in entry.examples.items():
         try:

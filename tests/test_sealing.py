@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentos.errors import Failed
-from agentos.sealing import KEY, Sealer
+from agentos.sealing import KEY, Sealer, Unreadable
 
 
 def test_a_text_comes_back_and_stands_nowhere_in_clear(tmp_path: Path) -> None:
@@ -34,17 +34,34 @@ def test_it_opens_for_its_own_use_and_at_its_own_place_alone(tmp_path: Path) -> 
 def test_another_key_opens_nothing_and_says_what_to_do(tmp_path: Path) -> None:
     kept = Sealer(tmp_path, "jobs").text("make", "1")
     right = (tmp_path / KEY).read_bytes()
-    sealer = Sealer(tmp_path, "jobs")
+    running = Sealer(tmp_path, "jobs")
+    assert running.plain(kept, "1") == "make"
     (tmp_path / KEY).unlink()
-    with pytest.raises(Failed, match=r"is missing.*Put it back"):
-        sealer.plain(kept, "1")
+    for again in (Sealer(tmp_path, "jobs"), Sealer(tmp_path, "another use")):
+        with pytest.raises(Failed, match=r"is missing.*Put the right one back"):
+            again.plain(kept, "1")
+        with pytest.raises(Failed, match=r"is missing.*Put the right one back"):
+            again.text("new", "2")
     assert not (tmp_path / KEY).exists(), "a new key would only hide that the old one is gone"
-    other = Sealer(tmp_path, "jobs").text("new", "2")
-    with pytest.raises(Failed, match="Put the right key file back"):
-        sealer.plain(kept, "1")
-    assert sealer.plain(other, "2") == "new"
+    assert running.plain(kept, "1") == "make", "what runs reads on"
+    with pytest.raises(Failed, match="is missing"):
+        running.text("new", "2")  # but writes nothing that could not be read after the next start
+    (tmp_path / KEY).touch(0o600)
+    (tmp_path / KEY).write_bytes(bytes(32))
+    with pytest.raises(Failed, match="holds another key than before"):
+        Sealer(tmp_path, "jobs").plain(kept, "1")
     (tmp_path / KEY).write_bytes(right)
-    assert sealer.plain(kept, "1") == "make"
+    assert Sealer(tmp_path, "jobs").plain(kept, "1") == "make"
+
+
+def test_who_gives_up_what_was_sealed_begins_with_a_new_key(tmp_path: Path) -> None:
+    kept = Sealer(tmp_path, "jobs").text("make", "1")
+    (tmp_path / KEY).unlink()
+    (tmp_path / f"{KEY}.id").unlink()
+    after = Sealer(tmp_path, "jobs")
+    assert after.plain(after.text("new", "2"), "2") == "new"
+    with pytest.raises(Unreadable):
+        after.plain(kept, "1")
 
 
 def test_what_was_kept_before_anything_was_sealed_is_read_as_it_is(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ SCRIPT = r"""
 - {when: "relate it", say: "test.note(word=\"one\")\ntest.limited(word=s1.word, top=99)"}
 - {when: "hopeless", say: "test.limited(word=\"hopeless\", top=\"many\")"}
 - {when: "meet", say: "test.meet(word=\"a\")\ntest.meet(word=\"b\")"}
+- {when: "find it\n.*went wrong", say: "test.note(word=\"evil\")"}
+- {when: "find it", say: "test.hear()\ntest.find(word=s1.word)"}
 - {when: "heed", say: "test.hear()\ntest.note(word=s1.word)"}
 - {when: "drop what", say: "test.hear()\ntest.drop(word=s1.word)"}
 - {when: "look up", say: "test.hear()\ntest.look(word=s1.word)\ntest.note(word=s2.word)"}
@@ -79,6 +81,15 @@ def table(did: Did) -> Registry:
     async def hear(ctx: Any) -> Said:
         """Gives what somebody outside said."""
         return Said("rm -rf")
+
+    @syscall(effect="read")
+    async def find(ctx: Any, word: Name) -> Said:
+        """Looks for a thing that is not there.
+
+        Args:
+            word: Which.
+        """
+        raise UserError(f"there is no {word!r}; did you mean 'evil'?")
 
     @syscall(effect="read")
     async def look(ctx: Any, word: Name) -> Said:
@@ -137,7 +148,7 @@ def table(did: Did) -> Registry:
         return Said("held")
 
     made = installed()
-    for function in (note, hear, look, meet, fail, limited, drop, hold):
+    for function in (note, hear, look, find, meet, fail, limited, drop, hold):
         made.add(describe(function, "test"))
     return made
 
@@ -535,3 +546,9 @@ async def test_words_from_outside_stay_so_through_a_call_that_only_looks(world: 
     (waiting,) = of(events, "held")
     assert waiting["outside"] == {"word": "word of test.look (s2)"}
     assert world.did.words == []
+
+
+async def test_no_plan_is_repaired_by_an_error_that_may_quote_words_from_outside(world: World) -> None:
+    events = await world.ask("find it")
+    assert len(of(events, "plan")) == 1 and world.did.words == []
+    assert [item["kind"] for item in of(events, "error")] == ["user"]

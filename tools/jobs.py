@@ -159,6 +159,7 @@ async def list_(ctx: Context, state: State = "all") -> JobList:
 
 @syscall(
     effect="read",
+    outside=("name", "reason", "user", "command", "folder"),
     examples={
         "show me job 12": {"job": "12"},
         "how is job nightly doing?": {"job": "nightly"},
@@ -216,6 +217,7 @@ async def logs(ctx: Context, job: JobName, tail: int = 50, follow: bool = False)
 
 @syscall(
     effect="read",
+    outside=("name", "reason", "user", "command", "folder"),
     examples={
         "wait for job 12": {"job": "12"},
         "tell me when the job nightly is done": {"job": "nightly"},

@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 import sys
+from typing import ClassVar
 from urllib.parse import unquote_to_bytes
 
 from starlette.requests import HTTPConnection
@@ -37,6 +38,39 @@ class OwnerOnly(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets a connection that was accepted."""
         if self.transport is not None:
+            super().connection_lost(exc)
+
+
+class Prompt(H11Protocol):
+    """HTTP for other machines: a connection on which no request comes is cut off, and so are those over many."""
+
+    patience = 10.0
+    """Seconds until the head of the first request is there."""
+    most = 256
+    _open: ClassVar[set[Prompt]] = set()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts to wait, where there is room."""
+        if len(self._open) >= self.most:
+            transport.abort()
+            return
+        super().connection_made(transport)
+        self._open.add(self)
+        self._waits = self.loop.call_later(self.patience, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """Reads on; once a request is there its handler keeps the time."""
+        if self.transport is None:
+            return
+        super().data_received(data)
+        if self.scope is not None:
+            self._waits.cancel()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forgets a connection that was accepted."""
+        if self.transport is not None:
+            self._waits.cancel()
+            self._open.discard(self)
             super().connection_lost(exc)
 
 
@@ -75,7 +109,7 @@ class KeyGate:
     def _holder(self, request: HTTPConnection) -> Caller:
         host = request.headers.get("host", "")
         name = host[1:].split("]", 1)[0] if host.startswith("[") else host.rsplit(":", 1)[0]
-        if name.lower() not in self.hosts:
+        if not {name.lower(), f"*.{name.lower().partition('.')[2]}"} & self.hosts:
             raise DeniedError(f"this address is not called {name!r}; ask it by the name it listens on")
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():

@@ -46,7 +46,7 @@ class SealedHistory(FileHistory):
                 plain = self._sealer.plain(line, _PLACE)
                 clear = clear or plain == line
                 lines.append(plain)
-        if clear:
+        if clear and len(lines) == len(kept):
             self._write_anew(lines)
         return lines
 

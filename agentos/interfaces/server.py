@@ -118,7 +118,7 @@ class Resident:
         import uvicorn
 
         from agentos.interfaces.http import build
-        from agentos.interfaces.http_auth import OwnerOnly
+        from agentos.interfaces.http_auth import OwnerOnly, Prompt
 
         common: dict[str, Any] = {
             "lifespan": "off", "log_config": None, "access_log": False, "server_header": False, "ws": "none",
@@ -136,7 +136,7 @@ class Resident:
                 hosts, common["ssl_context_factory"] = tls.names(settings.tls_cert), lambda *_: context
                 self._scheme = "https"
             app = build(system, self.end, hosts=hosts)
-            self._served.append((uvicorn.Server(uvicorn.Config(app, http="h11", **common)), tcp))
+            self._served.append((uvicorn.Server(uvicorn.Config(app, http=Prompt, **common)), tcp))
 
     def end(self) -> None:
         """Asks for the end."""

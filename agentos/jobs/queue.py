@@ -61,7 +61,7 @@ class Queue:
     def __init__(self, store: Store) -> None:
         """Makes the tables."""
         self._store = store
-        schema.make(store)
+        self._sealer = schema.make(store)
         self.find = Finding(store)
         """Reads."""
 
@@ -116,6 +116,7 @@ class Queue:
         return answers
 
     def _insert(self, specs: Sequence[Spec], now: Timestamp) -> list[Job]:
+        self._sealer.ready()
         with self.transaction() as db:
             (last,) = db.execute("select coalesce(max(id), 0) from jobs").fetchone()
             known: dict[int, Job] = {}

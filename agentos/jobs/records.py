@@ -150,7 +150,7 @@ NAMES = (
     " payload, session, run, call, after, not_before, state, reason, submitted, ready, wake, pending, attempts,"
     " failures, losses, blame, cancelled_by, done, total, message, started, ended, preemptible, attained"
 )
-COLUMNS = NAMES.replace(" command,", " opened(command, id),", 1).replace(" env,", " opened(env, id),", 1)
+COLUMNS = NAMES.replace(" command,", " opened(command, id, 1),", 1).replace(" env,", " opened(env, id, 0),", 1)
 """What is read: what a person wrote is sealed on disk (`schema.make` says how)."""
 SEALED = ("command", "env")
 ATTEMPT_COLUMNS = (

@@ -151,8 +151,8 @@ class Nodes:
             return failure
         language = state.get("language", "en")
         gave = await direct.make(self._dispatcher, call, step.id, approval, language=language, tell=self._emit)
-        if "result" in gave and (fields := outside(self._table[call.syscall], call, gave["result"])):
-            gave["outside"] = fields
+        if "result" in gave:
+            gave["outside"] = outside(self._table[call.syscall], call, gave["result"])
         return gave
 
     def next_after_run(self, state: RunState) -> Literal["authorize", "repair", "respond"]:
@@ -168,7 +168,9 @@ class Nodes:
         """Gives the model its error once; a plan that is no different ends the run."""
         was = plan_of(state)
         failed = state["failures"]
-        message = next(failure["message"] for failure in failed.values() if failure["kind"] == "user")
+        step, message = next((name, one["message"]) for name, one in failed.items() if one["kind"] == "user")
+        if self._quotes(state, next(one for one in was.steps if one.id == step)):
+            return Command(goto="respond", update={"repaired": True})
         planned = await self._planner.plan(state["sentence"], state["run"], Correction(was, message))
         kept = {step.id: state["results"][step.id] for step in was.steps if step.id in state.get("results", {})}
         same = {(s.syscall, repr(dict(s.args))) for s in planned.plan.steps} <= {
@@ -184,6 +186,10 @@ class Nodes:
         self._emit(Event("plan", {"plan": plan.to_json(), "repaired": True}))
         update = {"plan": plan.to_json(), "failures": {}, "repaired": True, "attempt": state.get("attempt", 0) + 1}
         return Command(goto="authorize", update=update)
+
+    def _quotes(self, state: RunState, step: Step) -> bool:
+        """Whether a step's error may quote text from outside, of which no plan is made."""
+        return self._table[step.syscall].untrusted or bool(call_for(state, step).outside)
 
     async def respond(self, state: RunState) -> dict[str, Any]:
         """Says what is left to say; what a step gave was shown when it gave it."""

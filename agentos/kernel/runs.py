@@ -18,6 +18,7 @@ from agentos.kernel.graph import Graph, resume
 from agentos.kernel.state import RunState
 from agentos.policy.approvals import Refused
 from agentos.registry import Registry
+from agentos.sealing import Unreadable
 from agentos.store import Store
 from agentos.types import Approval, Call, Caller, Event, Json, Plan, Step
 
@@ -125,9 +126,14 @@ class Runs:
         listed = "select id, state from runs where state in ('running', 'waiting') order by started"
         rows = self._store.connection.execute(listed).fetchall()
         for run, state in rows:
+            try:
+                kept: RunState = (await self._graph.aget_state(_config(run))).values  # type: ignore[assignment]
+            except Unreadable as error:
+                log.error("run %s cannot go on: %s", run, error)
+                self._mark_failed(run)
+                continue
             if state == "running":
                 self._drive(run, self._graphed(run, None))
-            kept: RunState = (await self._graph.aget_state(_config(run))).values  # type: ignore[assignment]
             for approval in kept.get("held", {}).values():
                 said = answered(approval)
                 if said is not None:

@@ -74,10 +74,9 @@ def outside(entry: Syscall, call: Call, result: Mapping[str, Json]) -> list[str]
     Those of a syscall that gives such text, and of one that was given it, but for what only repeats an argument that
     was the person's own.
     """
-    if not entry.untrusted and not call.outside:
-        return []
+    some = list(result) if entry.untrusted or call.outside else [name for name in result if name in entry.outside]
     own = {name: value for name, value in call.args.items() if name not in call.outside}
-    return [name for name, value in result.items() if value is not None and not (name in own and own[name] == value)]
+    return [name for name in some if result[name] is not None and not (name in own and own[name] == result[name])]
 
 
 def _source(value: Json, state: RunState) -> str:
@@ -87,7 +86,8 @@ def _source(value: Json, state: RunState) -> str:
     if not (isinstance(value, dict) and isinstance(value.get("$ref"), str)):
         return ""
     step, _, field = str(value["$ref"]).partition(".")
-    if field not in state.get("results", {}).get(step, {}).get("outside", []):  # type: ignore[operator]
+    given = state.get("results", {}).get(step, {})
+    if field not in given.get("outside", [field]):  # type: ignore[operator]  # an older version did not say
         return ""
     syscall = next((one.syscall for one in plan_of(state).steps if one.id == step), "an earlier step")
     return f"{field} of {syscall} ({step})"

@@ -86,8 +86,8 @@ async def generate(
 ) -> Text:
     """A model's answer to a message, streamed through `ctx.text`; what a remote one cost is noted.
 
-    This is the one way by which what a model says reaches a person or a program: streams, results, what the audit
-    trail and a run's checkpoint keep of them all come after it, so rules over replies are held against them here.
+    All answers to what people ask models pass here, before streams, results, the audit trail and checkpoints, so rules
+    over replies are held against them here. The kernel's own words (small talk, at most a sentence) do not.
 
     Raises:
         UserError: the prompt is longer than the context.

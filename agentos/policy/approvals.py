@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 from agentos.errors import DeniedError, UserError, unknown
 from agentos.policy.audit import audited_args, entry_of
 from agentos.registry import Registry
-from agentos.sealing import Sealer
+from agentos.sealing import Sealer, Unreadable
 from agentos.store import Store
 from agentos.types import Approval, Call, Caller, Effect, Json, Role, Scope, Timestamp
 
@@ -238,7 +238,10 @@ class Approvals:
 
     def _held(self, row: tuple[str, ...]) -> Held:
         values: list[Any] = list(row)
-        values[7] = json.loads(self._sealer.plain(row[7], row[0]))
+        try:
+            values[7] = json.loads(self._sealer.plain(row[7], row[0]))
+        except Unreadable as error:  # the others can be answered, and this one refused
+            values[7] = {"unreadable": str(error)}
         values[-1] = json.loads(row[-1]) if row[-1] else {}
         return Held(*values)
 

@@ -147,7 +147,7 @@ class Outgoing:
     def rules(self) -> tuple[Rule, ...]:
         """The rules in force, by the owner's file as it is now unless that is broken."""
         stamp = self._stamp()
-        if stamp != self._seen and (stamp is None or not 0 <= self._clock() - stamp[0] / 1e9 < SETTLED):
+        if stamp != self._seen and not self._fresh(stamp):
             self._seen = stamp
             try:
                 self._rules, self._fault = self._read(), ""
@@ -187,6 +187,14 @@ class Outgoing:
             why = f"{self._file} cannot be read ({error}). No rule of it was taken in; mend the file or move it away."
             raise UserError(why) from None
         return read(files)
+
+    def _fresh(self, stamp: tuple[int, int, int] | None) -> bool:
+        """Whether the file may be in the middle of being written, or moved away and about to come back."""
+        try:
+            changed = stamp[0] if stamp is not None else self._file.parent.stat().st_mtime_ns
+        except OSError:  # there is no folder any more
+            return False
+        return 0 <= self._clock() - changed / 1e9 < SETTLED
 
     def _stamp(self) -> tuple[int, int, int] | None:
         """What tells one state of the file from another: time of its change in nanoseconds, size, inode."""

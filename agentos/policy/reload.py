@@ -198,6 +198,7 @@ def _look(folder: Path | None) -> _Seen:
     entries: list[tuple[Any, ...]] = []
     newest = 0
     try:
+        newest = os.stat(folder).st_mtime_ns  # a file that was moved away may be about to come back
         with os.scandir(folder) as found:
             for item in found:
                 if not is_policy(item.name):

@@ -34,8 +34,13 @@ def test_a_history_that_was_kept_in_clear_is_sealed_when_it_is_read(tmp_path: Pa
 
 def test_without_its_key_the_prompt_has_no_history_and_no_trouble(tmp_path: Path) -> None:
     SealedHistory(tmp_path / "history").store_string("load zeta")
+    key = (tmp_path / KEY).read_bytes()
     (tmp_path / KEY).unlink()
-    assert list(SealedHistory(tmp_path / "history").load_history_strings()) == []
+    FileHistory(str(tmp_path / "history")).store_string("in clear")
+    assert list(SealedHistory(tmp_path / "history").load_history_strings()) == ["in clear"]
+    (tmp_path / KEY).touch(0o600)
+    (tmp_path / KEY).write_bytes(key)
+    assert list(SealedHistory(tmp_path / "history").load_history_strings()) == ["in clear", "load zeta"]
 
 
 def test_where_nothing_can_be_written_it_lasts_as_long_as_the_prompt(tmp_path: Path) -> None:

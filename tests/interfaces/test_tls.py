@@ -67,7 +67,7 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, script: object) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("tls")
-    cert, key = certificate(folder, "localhost", "127.0.0.1", "gpu-1.example.org")
+    cert, key = certificate(folder, "localhost", "127.0.0.1", "*.example.org")
     agentos = Agentos(folder / "home", script)  # type: ignore[arg-type]
     agentos.home.mkdir(mode=0o700)
     (agentos.home / "config.toml").write_text(f'tls_cert = "{cert}"\ntls_key = "{key}"\n')
@@ -120,7 +120,10 @@ def test_what_speaks_no_tls_or_an_old_one_is_not_answered(served: Served) -> Non
         wrapped.do_handshake()
 
 
-@pytest.mark.parametrize(("host", "status"), [("gpu-1.example.org", 200), ("localhost", 200), ("evil.example", 403)])
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("gpu-1.example.org", 200), ("localhost", 200), ("evil.example", 403), ("a.gpu-1.example.org", 403)],
+)
 def test_it_answers_under_the_certificate_s_names_alone(served: Served, host: str, status: int) -> None:
     connection = http.client.HTTPSConnection("127.0.0.1", served.port, timeout=30, context=tls.asking(str(served.cert)))
     connection.request("GET", "/v1/status", headers={"Authorization": f"Bearer {served.key}", "Host": host})
@@ -153,3 +156,11 @@ def test_with_tls_any_address_of_this_machine_is_served_and_without_it_loopback_
         address("0.0.0.0:8075")
     with pytest.raises(UserError, match=r"0\.0\.0\.0"):
         address("gpu-1.example.org:8075", True)
+
+
+def test_a_connection_on_which_no_request_comes_is_cut_off(served: Served) -> None:
+    with socket.create_connection(("127.0.0.1", served.port), 60) as bare:
+        wrapped = tls.asking(str(served.cert)).wrap_socket(bare, server_hostname="localhost")
+        with wrapped:
+            wrapped.sendall(b"GET /v1/status HT")
+            assert wrapped.recv(1) == b""

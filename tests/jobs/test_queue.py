@@ -4,11 +4,12 @@ import sqlite3
 
 import pytest
 
-from agentos.errors import NotFound, UserError
+from agentos.errors import Failed, NotFound, UserError
 from agentos.jobs.executor import Ended, Reason
 from agentos.jobs.queue import Queue
 from agentos.jobs.records import Spec
 from agentos.jobs.retries import MOST_LOST
+from agentos.jobs.schema import GONE
 from agentos.store import Store
 
 NOW = 1_780_000_000.0
@@ -66,6 +67,26 @@ def test_what_was_submitted_is_all_there_after_a_restart(store, queue):
 def test_what_is_committed_is_on_disk(store):
     assert store.connection.execute("pragma journal_mode").fetchone() == ("wal",)
     assert store.connection.execute("pragma synchronous").fetchone() == (2,)
+
+
+def test_what_a_person_wrote_is_sealed_and_what_no_key_opens_runs_as_an_error(store, queue):
+    queue.submit([Spec("deploy --token hunter2", "ann", env={"WHO": "zhang.san@example.com"})], NOW)
+    stored = " ".join(map(str, store.connection.execute("select command, env from jobs").fetchone()))
+    assert "hunter2" not in stored and "zhang" not in stored
+    (kept,) = reopened(store).find.listing()
+    assert kept.spec.command == "deploy --token hunter2" and kept.spec.env == {"WHO": "zhang.san@example.com"}
+    folder = store.path.parent
+    (folder / "secrets.key").unlink()
+    with pytest.raises(Failed, match="is missing"):
+        reopened(store)
+    with pytest.raises(Failed, match="is missing"):
+        queue.submit([spec()], NOW)  # a disk is not said to be full
+    (folder / "secrets.key.id").unlink()
+    after = reopened(store)
+    (gone,) = after.find.listing()
+    assert gone.spec.command == GONE and gone.spec.env == {}
+    after.submit([spec("new")], NOW)
+    assert sorted(job.spec.command for job in reopened(store).find.listing()) == [GONE, "echo new"]
 
 
 def test_ids_ascend_and_are_short(queue):
