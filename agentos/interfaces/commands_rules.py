@@ -69,16 +69,19 @@ def _check(args: Namespace) -> int:
         else:
             print("\n".join(clean(str(fault)) for fault in error.faults), file=sys.stderr)
         return 2
+    from agentos.policy import outgoing
+
+    over = outgoing.compiled(folder)
     replaced = sorted({*files} & {*shipped()})
     ours = sum(rule.file in shipped() for rule in rules)
     if args.json:
         print(json.dumps({
             "ok": True, "folder": str(folder), "rules": len(rules), "shipped": ours, "added": len(rules) - ours,
-            "files": files, "replaced": replaced, "syscalls": len(table), "faults": [],
+            "files": files, "replaced": replaced, "syscalls": len(table), "output": len(over), "faults": [],
         }, ensure_ascii=False))
         return 0
     print(f"ok: {len(rules)} rules for {len(table)} syscalls, {ours} shipped and {len(rules) - ours} from "
-          f"{len(files)} files in {folder}")
+          f"{len(files)} files in {folder}; {len(over)} rules over replies")
     if replaced:
         print(f"in the place of shipped ones: {', '.join(replaced)}")
     return 0

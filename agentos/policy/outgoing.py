@@ -141,7 +141,7 @@ class Outgoing:
         self._file, self._role_of, self._desk, self._clock = folder / FILE, role_of, desk, clock
         self._fault = ""
         self._seen = self._stamp()
-        self._rules = self._read()
+        self._rules = compiled(folder)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -150,7 +150,7 @@ class Outgoing:
         if stamp != self._seen and not self._fresh(stamp):
             self._seen = stamp
             try:
-                self._rules, self._fault = self._read(), ""
+                self._rules, self._fault = compiled(self._file.parent), ""
             except UserError as error:
                 self._fault = str(error)
                 log.error("the rules over replies stay as they were: %s", error)
@@ -177,17 +177,6 @@ class Outgoing:
             return None
         return Leaving(some, caller, model, self._desk, "zh" if _HAN.search(prompt) else "en")
 
-    def _read(self) -> tuple[Rule, ...]:
-        files = {FILE: shipped()}
-        try:
-            files[str(self._file)] = self._file.read_text("utf-8")
-        except FileNotFoundError:
-            pass
-        except (OSError, UnicodeDecodeError) as error:
-            why = f"{self._file} cannot be read ({error}). No rule of it was taken in; mend the file or move it away."
-            raise UserError(why) from None
-        return read(files)
-
     def _fresh(self, stamp: tuple[int, int, int] | None) -> bool:
         """Whether the file may be in the middle of being written, or moved away and about to come back."""
         try:
@@ -203,6 +192,23 @@ class Outgoing:
         except OSError:
             return None
         return told.st_mtime_ns, told.st_size, told.st_ino
+
+
+def compiled(folder: Path) -> tuple[Rule, ...]:
+    """The package's rules over replies, and the owner's in a folder.
+
+    Raises:
+        UserError: a rule is wrong; file and line are named.
+    """
+    files, file = {FILE: shipped()}, folder / FILE
+    try:
+        files[str(file)] = file.read_text("utf-8")
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError) as error:
+        why = f"{file} cannot be read ({error}). No rule of it was taken in; mend the file or move it away."
+        raise UserError(why) from None
+    return read(files)
 
 
 def _left(rules: Sequence[Rule], reply: Reply) -> list[Rule]:
