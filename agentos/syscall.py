@@ -58,6 +58,8 @@ class Syscall:
     """Whether its results are text from outside."""
     outside: tuple[str, ...] = ()
     """Fields of its result that are, where the others are not."""
+    destinations: tuple[str, ...] = ()
+    """Parameters that say where data, money or access goes, for rules; `body.link` is the links in `body`."""
 
     @property
     def family(self) -> str:
@@ -112,6 +114,7 @@ def syscall(
     name: str | None = None,
     untrusted: bool = False,
     outside: tuple[str, ...] = (),
+    destinations: tuple[str, ...] = (),
 ) -> Callable[[Function], Function]:
     """Marks an async function as a syscall; `registry.register` reads it.
 
@@ -121,6 +124,7 @@ def syscall(
         name: The name after the family; the function's own by default, less a trailing underscore.
         untrusted: Whether its results carry text from outside.
         outside: Fields of its result that do, where the others do not: what another person may have written.
+        destinations: Parameters that say where data, money or access goes; rules may ask more of them.
     """
 
     def mark(function: Function) -> Function:
@@ -130,6 +134,7 @@ def syscall(
             "name": name or function.__name__.rstrip("_"),
             "untrusted": untrusted,
             "outside": outside,
+            "destinations": destinations,
         }
         return function
 
@@ -174,8 +179,11 @@ def describe(function: Function, family: str, owner: str = "agentos") -> Syscall
     names = tuple(item.name for item in fields(result)) if isinstance(result, type) and is_dataclass(result) else ()
     entry = Syscall(
         full, marked["effect"], function, doc.split("\n\n", 1)[0].replace("\n", " "), tuple(params), names,
-        marked["examples"], model, owner, marked["untrusted"], marked["outside"],
+        marked["examples"], model, owner, marked["untrusted"], marked["outside"], marked["destinations"],
     )
+    unknown = {name.split(".", 1)[0] for name in entry.destinations} - shape.keys()
+    if unknown:
+        raise TypeError(f"syscall {full}: the destination {min(unknown)!r} is none of its parameters")
     for sentence, args in entry.examples.items():
         try:
             entry.validate(args)

@@ -46,8 +46,8 @@ class _Question:
     args: Mapping[str, Json]
     owner: str = ""
     """Who owns what the call is on; empty where nobody knows."""
-    outside: bool = False
-    """Whether text from outside went into an argument."""
+    outside: tuple[str, ...] = ()
+    """The arguments that text from outside went into."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class Monitor:
         owner = self._real_owner(item, call.args)
         # A key may hold less than its user's role, and a role that was taken away is gone at once.
         role = _lower(registered, caller.role)
-        question = _Question(item, caller.user, role, caller.door, call.args, owner, bool(call.outside))
+        question = _Question(item, caller.user, role, caller.door, call.args, owner, tuple(call.outside))
         return self._judge(loaded, question, confirmed)
 
     def _real_owner(self, item: Shape, args: Mapping[str, Json]) -> str:
@@ -218,8 +218,10 @@ class Monitor:
             "action": {"type": "Action", "id": item.syscall},
             "resource": {"type": item.resource, "id": name},
             "context": {
-                "effect": item.effect, "confirmed": confirmed, "outside": question.outside, "door": question.door,
-                "args": seen,
+                "effect": item.effect, "confirmed": confirmed, "outside": bool(question.outside),
+                "outsideArgs": list(question.outside), "destinations": list(item.destinations),
+                "given": [name for name, value in args.items() if value not in (None, "", [])],
+                "door": question.door, "args": seen,
             },
         }
         owned_by = self._role_of(owner) if owner and owner != question.user else None

@@ -42,6 +42,8 @@ class Shape:
     subject: str | None
     """The parameter that names it."""
     groups: tuple[str, ...]
+    destinations: tuple[str, ...] = ()
+    """Parameters that say where data, money or access goes."""
 
 
 REVIEW = Shape("reviews.decide", "write", (), frozenset(), "System", None, ("administration",))
@@ -63,6 +65,7 @@ def shape(entry: Syscall) -> Shape:
     return Shape(
         entry.name, entry.effect, attributes, frozenset(param.name for param in entry.params),
         SUBJECTS.get(subject.name, "Thing") if subject else "System", subject.name if subject else None, tuple(groups),
+        entry.destinations,
     )
 
 
@@ -75,7 +78,8 @@ def cedar_schema(shapes: Iterable[Shape]) -> str:
 def _action(item: Shape) -> str:
     groups = ", ".join(f"Action::{json.dumps(name)}" for name in item.groups)
     args = ", ".join(f"{json.dumps(a.name)}{'?' if a.optional else ''}: {a.type}" for a in item.attributes)
-    context = f"{{ effect: String, confirmed: Bool, outside: Bool, door: String, args: {{ {args} }} }}"
+    sets = "outsideArgs: Set<String>, destinations: Set<String>, given: Set<String>"
+    context = f"{{ effect: String, confirmed: Bool, outside: Bool, {sets}, door: String, args: {{ {args} }} }}"
     return (
         f"action {json.dumps(item.syscall)} in [{groups}] "
         f"appliesTo {{ principal: [User], resource: [{item.resource}], context: {context} }};"

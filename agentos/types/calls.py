@@ -37,7 +37,7 @@ class Call:
     caller: Caller
     outside: Mapping[str, str] = field(default_factory=dict)
     """Arguments that text from outside went into (logs, rows, files, a model's words), and what gave it: all others
-    are the person's own words or typed results."""
+    are the person's own words or typed results. A name such as `body.link` speaks of the links in `body` alone."""
 
 
 @dataclass(frozen=True)
