@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 
 from agentos.errors import NotFound, UserError
-from agentos.jobs.records import ATTEMPT_COLUMNS, COLUMNS, Attempt, Job, attempt_of, job_of
+from agentos.jobs.records import ATTEMPT_COLUMNS, COLUMNS, Attempt, Job, Rows, attempt_of
 from agentos.store import Store
 from agentos.types import JobState
 
@@ -25,9 +25,10 @@ _GROUPS: dict[str, tuple[JobState, ...]] = {"queued": ("queued", "waiting")}
 class Finding:
     """What the queue holds; changes nothing."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, rows: Rows) -> None:
         """Reads from there."""
         self._db = store.connection
+        self._job = rows.job
 
     def get(self, job: str) -> Job:
         """A job by its id, or by its name where it is the only one of that name.
@@ -40,7 +41,7 @@ class Finding:
         if said.isascii() and said.isdigit() and len(said) <= 18:
             row = self._db.execute(_ONE, (int(said),)).fetchone()
             if row is not None:
-                return job_of(row)
+                return self._job(row)
         named = self.named(said)
         if len(named) > 1:
             listed = ", ".join(named[:5]) + (", …" if len(named) > 5 else "")
@@ -51,12 +52,12 @@ class Finding:
 
     def by_id(self, number: int) -> Job:
         """The job of that number, which exists."""
-        return job_of(self._db.execute(_ONE, (number,)).fetchone())
+        return self._job(self._db.execute(_ONE, (number,)).fetchone())
 
     def by_call(self, call: str, user: str) -> Job | None:
         """The job that a user's call made."""
         row = self._db.execute(_CALL, (call, user)).fetchone()
-        return None if row is None else job_of(row)
+        return None if row is None else self._job(row)
 
     def named(self, name: str) -> list[str]:
         """The ids of the newest few jobs of that name, newest first."""
@@ -65,7 +66,7 @@ class Finding:
 
     def broken_parents(self, number: int) -> list[Job]:
         """Those that it waits for and that will not succeed unless retried."""
-        return [job_of(row) for row in self._db.execute(BROKEN, (number,))]
+        return [self._job(row) for row in self._db.execute(BROKEN, (number,))]
 
     def listing(
         self, state: str = "all", user: str | None = None, limit: int = 50, before: str | None = None
@@ -89,7 +90,7 @@ class Finding:
                 clauses.append("user = ?")
                 values.append(user)  # type: ignore[arg-type]
             sql = f"select {COLUMNS} from jobs where {' and '.join(clauses)} order by id desc limit ?"
-            found += map(job_of, self._db.execute(sql, (*values, limit)))
+            found += map(self._job, self._db.execute(sql, (*values, limit)))
         return sorted(found, key=lambda job: -int(job.id))[:limit]
 
     def counts(self, user: str | None = None) -> dict[JobState, int]:
@@ -100,7 +101,7 @@ class Finding:
 
     def queued(self) -> Iterator[Job]:
         """All that wait for room alone, in the order of their ids; nothing is written before the last was taken."""
-        return map(job_of, self._db.execute(QUEUED))
+        return map(self._job, self._db.execute(QUEUED))
 
     def running(self) -> list[tuple[Job, Attempt]]:
         """All that run, as far as is recorded, each with its open attempt."""
@@ -124,7 +125,7 @@ class Finding:
         rows = self._db.execute(
             f"select {COLUMNS} from jobs where state = 'succeeded' order by id desc limit ?", (limit,)
         ).fetchall()
-        yield from sorted(map(job_of, rows), key=lambda job: job.ended or 0.0)
+        yield from sorted(map(self._job, rows), key=lambda job: job.ended or 0.0)
 
     def _unknown(self, said: str) -> NotFound:
         newest = self._db.execute("select id, name from jobs order by id desc limit 1000").fetchall()

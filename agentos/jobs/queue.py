@@ -13,14 +13,12 @@ from agentos.jobs import schema
 from agentos.jobs.executor import Ended
 from agentos.jobs.finding import Finding
 from agentos.jobs.graph import Batch, blame
-from agentos.jobs.records import COLUMNS, ENDED, NAMES, SEALED, Change, Job, Spec, check, job_of, row_of
+from agentos.jobs.records import COLUMNS, ENDED, Change, Job, Rows, Spec, check
 from agentos.jobs.retries import verdict
 from agentos.store import Store
 from agentos.types import JobState, Timestamp
 
-_INSERT = "insert into jobs ({}) values ({})".format(NAMES, ", ".join(
-    f"sealed(?{place}, ?1)" if name in SEALED else f"?{place}" for place, name in enumerate(NAMES.split(", "), 1)
-))
+_INSERT = f"insert into jobs ({COLUMNS}) values ({', '.join('?' * len(COLUMNS.split(',')))})"
 _ATTEMPT = (
     "insert into job_attempts (job, attempt, node, gpus, owner, until, claimed, detail, dropped)"
     " values (?, ?, ?, ?, ?, ?, ?, '', 0)"
@@ -62,7 +60,8 @@ class Queue:
         """Makes the tables."""
         self._store = store
         self._sealer = schema.make(store)
-        self.find = Finding(store)
+        self._rows = Rows(self._sealer)
+        self.find = Finding(store, self._rows)
         """Reads."""
 
     @contextmanager
@@ -135,7 +134,7 @@ class Queue:
                     calls[spec.call, spec.user] = number
                 numbers.append(number)
             batch = Batch(specs, numbers, known)
-            db.executemany(_INSERT, map(row_of, batch.arrange(self.find, now)))
+            db.executemany(_INSERT, map(self._rows.row, batch.arrange(self.find, now)))
             if batch.edges:
                 db.executemany("insert into job_edges values (?, ?, ?)", batch.edges)
         return [batch.jobs[number] for number in numbers]
@@ -203,13 +202,15 @@ class Queue:
             )
             wake = None if after.wait is None else now + after.wait
             ready = was.ready if after.state == "queued" else None
-            job = _one(db, (
+            job = _one(db, self._rows, (
                 "update jobs set state = ?, reason = ?, failures = ?, losses = ?, wake = ?, ready = ?, started = ?,"
                 f" ended = ?, attained = attained + ? where id = ? and state = 'running' returning {COLUMNS}"
             ), (after.state, after.reason, after.failures, after.losses, wake, ready, ended.started, ended.finished,
                 max(0.0, ended.finished - ended.started) if ended.reason == "preempted" else 0.0, number))
-            queued = [job] if job.state == "queued" else _met(db, number, now) if job.state == "succeeded" else []
-            failed = _fail_below(db, job, now) if job.state in ("failed", "cancelled") else []
+            queued = [job] if job.state == "queued" else []
+            if job.state == "succeeded":
+                queued = _met(db, self._rows, number, now)
+            failed = _fail_below(db, self._rows, job, now) if job.state in ("failed", "cancelled") else []
         return Change(job, queued=tuple(queued), failed=tuple(failed))
 
     def cancel(self, job: str, user: str, now: Timestamp) -> Change:
@@ -230,12 +231,12 @@ class Queue:
                 return Change(was, recorded=False)
             if was.state == "running":
                 sql = f"update jobs set cancelled_by = ? where id = ? returning {COLUMNS}"
-                return Change(_one(db, sql, (user, int(was.id))))
-            now_is = _one(db, (
+                return Change(_one(db, self._rows, sql, (user, int(was.id))))
+            now_is = _one(db, self._rows, (
                 "update jobs set state = 'cancelled', reason = ?, cancelled_by = ?, ended = ?, wake = null,"
                 f" ready = null where id = ? returning {COLUMNS}"
             ), (f"cancelled by {user}", user, now, int(was.id)))
-            failed = _fail_below(db, now_is, now)
+            failed = _fail_below(db, self._rows, now_is, now)
         return Change(now_is, failed=tuple(failed))
 
     def retry(self, job: str, now: Timestamp) -> Change:
@@ -262,19 +263,19 @@ class Queue:
                 )
             at = was.spec.not_before if was.spec.not_before is not None and was.spec.not_before > now else None
             state: JobState = "waiting" if was.pending or at is not None else "queued"
-            again = _one(db, (
+            again = _one(db, self._rows, (
                 "update jobs set state = ?, reason = '', failures = 0, losses = 0, attained = 0, blame = null,"
                 " cancelled_by = null, wake = ?, ready = ?, started = null, ended = null where id = ?"
                 f" returning {COLUMNS}"
             ), (state, None if was.pending else at, now if state == "queued" else None, number))
             revived = _many(
-                db,
+                db, self._rows,
                 "update jobs set state = 'waiting', reason = '', blame = null, ended = null where blame = ?"
                 f" returning {COLUMNS}", (number,),
             )
             # One that hangs on a second failure too must not wait for what never comes.
             others = {bad.id: bad for one in revived for bad in self.find.broken_parents(int(one.id))}
-            failed = list(chain.from_iterable(_fail_below(db, bad, now) for bad in others.values()))
+            failed = list(chain.from_iterable(_fail_below(db, self._rows, bad, now) for bad in others.values()))
             gone = {one.id for one in failed}
         return Change(
             again, queued=(again,) if state == "queued" else (),
@@ -287,7 +288,7 @@ class Queue:
         if first is None or first > now:
             return []
         with self.transaction() as db:
-            return _many(db, WAKE, (now, now))
+            return _many(db, self._rows, WAKE, (now, now))
 
     def next_due(self) -> Timestamp | None:
         """When `due` should be asked again; None: when something has changed."""
@@ -308,24 +309,24 @@ def _attempt(attempt: str) -> tuple[int, int]:
     return int(job), int(number)
 
 
-def _many(db: sqlite3.Connection, sql: str, values: Sequence[object]) -> list[Job]:
-    return sorted(map(job_of, db.execute(sql, values).fetchall()), key=lambda job: int(job.id))
+def _many(db: sqlite3.Connection, rows: Rows, sql: str, values: Sequence[object]) -> list[Job]:
+    return sorted(map(rows.job, db.execute(sql, values).fetchall()), key=lambda job: int(job.id))
 
 
-def _one(db: sqlite3.Connection, sql: str, values: Sequence[object]) -> Job:
-    (job,) = _many(db, sql, values)
+def _one(db: sqlite3.Connection, rows: Rows, sql: str, values: Sequence[object]) -> Job:
+    (job,) = _many(db, rows, sql, values)
     return job
 
 
-def _met(db: sqlite3.Connection, parent: int, now: Timestamp) -> list[Job]:
+def _met(db: sqlite3.Connection, rows: Rows, parent: int, now: Timestamp) -> list[Job]:
     """Those that wait for nothing more, now that this one has succeeded."""
-    rows = db.execute(MET, {"parent": parent, "now": now}).fetchall()
-    if rows:
+    met = db.execute(MET, {"parent": parent, "now": now}).fetchall()
+    if met:
         db.execute("update job_edges set met = 1 where parent = ? and met = 0", (parent,))
-    return sorted((job for job in map(job_of, rows) if job.state == "queued"), key=lambda job: int(job.id))
+    return sorted((job for job in map(rows.job, met) if job.state == "queued"), key=lambda job: int(job.id))
 
 
-def _fail_below(db: sqlite3.Connection, job: Job, now: Timestamp) -> list[Job]:
+def _fail_below(db: sqlite3.Connection, rows: Rows, job: Job, now: Timestamp) -> list[Job]:
     """Fails all that wait for a job that will not succeed, however far down."""
     root = int(job.blame or job.id)
-    return _many(db, FAIL_BELOW, (int(job.id), blame(job), root, now))
+    return _many(db, rows, FAIL_BELOW, (int(job.id), blame(job), root, now))

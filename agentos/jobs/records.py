@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from agentos.errors import UserError
 from agentos.jobs.executor import Reason
+from agentos.sealing import Sealer, Unreadable
 from agentos.types import Bytes, JobState, Json, Priority, Seconds, Timestamp
 
 ENDED: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
@@ -145,46 +146,71 @@ class Change:
     """Those further down that wait again."""
 
 
-NAMES = (
+COLUMNS = (
     "id, command, name, cwd, env, secrets, cpus, gpus, memory, priority, time_limit, retries, backoff, user, kind,"
     " payload, session, run, call, after, not_before, state, reason, submitted, ready, wake, pending, attempts,"
     " failures, losses, blame, cancelled_by, done, total, message, started, ended, preemptible, attained"
 )
-COLUMNS = NAMES.replace(" command,", " opened(command, id, 1),", 1).replace(" env,", " opened(env, id, 0),", 1)
-"""What is read: what a person wrote is sealed on disk (`schema.make` says how)."""
-SEALED = ("command", "env")
+GONE = "echo 'agentos: this command was sealed with a key that is gone' >&2; exit 1"
+"""What is run in the place of a command that no key opens any more."""
 ATTEMPT_COLUMNS = (
     "job, attempt, node, gpus, owner, until, claimed, outcome, exit_code, signal, peak_memory, started, finished,"
     " detail, dropped"
 )
 
 
-def job_of(row: tuple[Any, ...]) -> Job:
-    """The job in a row of `COLUMNS`."""
-    (number, command, name, cwd, env, secrets, cpus, gpus, memory, priority, limit, retries, backoff, user, kind,
-     payload, session, run, call, after, not_before, state, reason, submitted, ready, wake, pending, attempts,
-     failures, losses, blame, cancelled_by, done, total, message, started, ended, preemptible, attained) = row
-    spec = Spec(
-        command, user, cwd, name, _mapping(env), _list(secrets), cpus, gpus, memory, priority, limit, retries, backoff,
-        kind, _mapping(payload), session, run, call, _list(after), not_before, bool(preemptible),
-    )
-    return Job(
-        str(number), spec, state, reason, submitted, ready, wake, pending, attempts, failures, losses,
-        None if blame is None else str(blame), cancelled_by, done, total, message, started, ended, attained,
-    )
+class Rows:
+    """Jobs as rows. What a person wrote is sealed in them.
 
+    That is done here and by no function of the database's: one in Python needs the interpreter's lock while the
+    database holds its own, and another thread that waits for the database with that lock in hand never lets go.
+    """
 
-def row_of(job: Job) -> tuple[object, ...]:
-    """A row of `NAMES` for a job."""
-    spec = job.spec
-    return (
-        int(job.id), spec.command, spec.name, spec.cwd, _text(spec.env), _text(spec.secrets), spec.cpus, spec.gpus,
-        spec.memory, spec.priority, spec.time_limit, spec.retries, spec.backoff, spec.user, spec.kind,
-        _text(spec.payload), spec.session, spec.run, spec.call, _text(spec.after), spec.not_before,
-        job.state, job.reason, job.submitted, job.ready, job.wake, job.pending, job.attempts, job.failures, job.losses,
-        None if job.blame is None else int(job.blame), job.cancelled_by, job.done, job.total, job.message,
-        job.started, job.ended, int(spec.preemptible), job.attained,
-    )
+    def __init__(self, sealer: Sealer) -> None:
+        """Seals and opens with it."""
+        self._sealer = sealer
+
+    def job(self, row: tuple[Any, ...]) -> Job:
+        """The job in a row of `COLUMNS`.
+
+        Raises:
+            Failed: the key cannot be read.
+        """
+        (number, command, name, cwd, env, secrets, cpus, gpus, memory, priority, limit, retries, backoff, user, kind,
+         payload, session, run, call, after, not_before, state, reason, submitted, ready, wake, pending, attempts,
+         failures, losses, blame, cancelled_by, done, total, message, started, ended, preemptible, attained) = row
+        spec = Spec(
+            self._opened(command, number, GONE), user, cwd, name, _mapping(self._opened(env, number, "")),
+            _list(secrets), cpus, gpus, memory, priority, limit, retries, backoff,
+            kind, _mapping(payload), session, run, call, _list(after), not_before, bool(preemptible),
+        )
+        return Job(
+            str(number), spec, state, reason, submitted, ready, wake, pending, attempts, failures, losses,
+            None if blame is None else str(blame), cancelled_by, done, total, message, started, ended, attained,
+        )
+
+    def row(self, job: Job) -> tuple[object, ...]:
+        """A row of `COLUMNS` for a job.
+
+        Raises:
+            Failed: the key is missing or cannot be read.
+        """
+        spec, sealed = job.spec, self._sealer.text
+        env = _text(spec.env)
+        return (
+            int(job.id), sealed(spec.command, job.id), spec.name, spec.cwd, sealed(env, job.id) if env else "",
+            _text(spec.secrets), spec.cpus, spec.gpus, spec.memory, spec.priority, spec.time_limit, spec.retries,
+            spec.backoff, spec.user, spec.kind, _text(spec.payload), spec.session, spec.run, spec.call,
+            _text(spec.after), spec.not_before, job.state, job.reason, job.submitted, job.ready, job.wake, job.pending,
+            job.attempts, job.failures, job.losses, None if job.blame is None else int(job.blame), job.cancelled_by,
+            job.done, job.total, job.message, job.started, job.ended, int(spec.preemptible), job.attained,
+        )
+
+    def _opened(self, kept: str, job: int, gone: str) -> str:
+        try:
+            return self._sealer.plain(kept, str(job))
+        except Unreadable:
+            return gone
 
 
 def attempt_of(row: tuple[Any, ...]) -> Attempt:

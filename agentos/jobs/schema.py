@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentos.sealing import Sealer, Unreadable
+from agentos.sealing import Sealer
 from agentos.store import Store
 
 TABLES = """
@@ -45,28 +45,13 @@ begin select raise(abort, 'a recorded attempt is never deleted'); end;
 # `blame` is the job for whose failure this one failed without having run.
 
 
-GONE = "echo 'agentos: this command was sealed with a key that is gone' >&2; exit 1"
-"""What is run in the place of a command that no key opens any more."""
-
-
 def make(store: Store) -> Sealer:
-    """Makes what is missing, and teaches the connection to seal and to open what people wrote.
-
-    Within a query an error would say little, so `Sealer.ready` is asked before one that seals.
+    """Makes what is missing; gives what people wrote is sealed with.
 
     Raises:
         Failed: the key that jobs were sealed with is missing or cannot be read.
     """
     sealer = Sealer(store.path.parent, "jobs")
-
-    def opened(kept: str, job: int, runs: int) -> str:
-        try:
-            return sealer.plain(kept, str(job))
-        except Unreadable:
-            return GONE if runs else ""
-
-    store.connection.create_function("sealed", 2, lambda text, job: sealer.text(text, str(job)) if text else text)
-    store.connection.create_function("opened", 3, opened)
     store.connection.executescript(TABLES)
     if store.connection.execute("select 1 from jobs limit 1").fetchone():
         sealer.ready()

@@ -7,9 +7,8 @@ import pytest
 from agentos.errors import Failed, NotFound, UserError
 from agentos.jobs.executor import Ended, Reason
 from agentos.jobs.queue import Queue
-from agentos.jobs.records import Spec
+from agentos.jobs.records import GONE, Spec
 from agentos.jobs.retries import MOST_LOST
-from agentos.jobs.schema import GONE
 from agentos.store import Store
 
 NOW = 1_780_000_000.0
