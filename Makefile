@@ -35,7 +35,7 @@ lint: setup ## style, and the layer contract
 types: setup ## mypy, strict
 	@$(BIN)/mypy
 
-bench: setup ## measure: plans, kernels, client start, policy, audit trail, jobs, loads, residency, eviction, vLLM, training
+bench: setup ## measure: plans, kernels, client start, policy, audit trail, jobs, loads, residency, eviction, vLLM, training, redaction
 	@$(BIN)/agentos bench $(ARGS)
 
 stress: setup ## kill the job system hundreds of times while jobs come in, and count what is lost; minutes

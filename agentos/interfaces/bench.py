@@ -28,7 +28,7 @@ from agentos.policy.monitor import Monitor
 from agentos.registry import Registry, installed
 from agentos.types import Call, Caller
 
-OWN = ("kernels", "audit", "jobs", "load", "residency", "eviction", "vllm", "training")
+OWN = ("kernels", "audit", "jobs", "load", "residency", "eviction", "vllm", "training", "redact")
 """Parts with a file of their own."""
 PARTS = ("plans", "client", "policy", *OWN)
 PLANS = 60
@@ -76,7 +76,7 @@ def _measures(settings: Settings, args: Namespace) -> dict[str, Callable[[], dic
         "audit": of("audit"), "jobs": of("jobs"), "load": of("load", settings), "residency": of("residency", settings),
         "eviction": of("eviction", Path(args.trace) if args.trace else None), "vllm": of("vllm", settings),
         "training": of("training", settings, Path(args.data) if args.data else None),
-        "kernels": of("kernels", settings, tuple(args.kernel)),
+        "kernels": of("kernels", settings, tuple(args.kernel)), "redact": of("redact", tuple(args.peer)),
     }
 
 

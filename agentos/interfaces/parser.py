@@ -12,6 +12,7 @@ _POLICIES = ("ours", "fifo", "easy", "tiresias", "srtf", "all")
 _EVICTIONS = ("ours", "gdsf", "lfu", "lru", "belady", "bound", "all")
 _BENCHES = (
     "plans", "client", "policy", "audit", "jobs", "load", "residency", "eviction", "vllm", "training", "kernels",
+    "redact",
 )
 _ROLES = ("viewer", "operator", "admin")
 _EPILOG = """\
@@ -154,6 +155,8 @@ def _system(add: Add) -> None:
     bench.add_argument("--trace", default="", metavar="FILE", help="requests to replay for `eviction`, as CSV")
     bench.add_argument("--kernel", action="append", default=[], metavar="NAME", help="one more model for `kernels`")
     bench.add_argument("--data", default="", metavar="FILE", help="labelled texts to learn from for `training`")
+    bench.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON",
+                       help="one more redactor for `redact`: presidio or argus, and an interpreter that has it")
     bench.add_argument("--json", default="", metavar="FILE", help="write the figures to a file")
 
 

@@ -51,7 +51,7 @@ def _account(data: bytes, start: int, end: int) -> Found:
         return (start, end, 0.7) if ACCOUNT.label(data, start) and abs(len(places) - size) < 3 else None
     if iban(number):
         return start, stop, 0.99
-    if data[max(0, start - 1) : start] in (b"/", b"_", b"-"):
+    if data[start : start + 2].islower() or data[max(0, start - 1) : start] in (b"/", b"_", b"-"):
         return None
     numeric = len(digits(data[start:stop])) >= 0.6 * size and data[start : start + 2].isupper()
     return (start, stop, 0.75) if numeric or ACCOUNT.before(data, start) else None
@@ -70,5 +70,6 @@ RULES = (
         _card,
     ),
     Rule("IBAN", Pattern(rf"\b{_COUNTRY}{_BLOCKS}"), _account),
+    Rule("IBAN", Pattern(rf"\b{_COUNTRY.lower()}{_BLOCKS.replace('A-Z', 'a-z')}"), _account),
     Rule("IBAN", Pattern(rf"(?i)iban[\s:=#\"'：是为]{{0,8}}({_COUNTRY}{_BLOCKS})"), _account),
 )

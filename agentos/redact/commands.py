@@ -60,6 +60,11 @@ RULES = (
     Rule("PASSWORD", Pattern(rf"\bldap(?:search|add|modify)\b{_OPTIONS}-w\s+{_ARGUMENT}"), _given, b"ldap"),
     Rule("PASSWORD", Pattern(r"(?i)\bidentified(?: with \S+)? by ['\"]([^'\"\n]+)['\"]"), _given),
     Rule("PASSWORD", Pattern(rf"\brequirepass\s+{_ARGUMENT}"), _given, b"requirepass"),
+    Rule(
+        "PASSWORD", Pattern(rf"\becho\s+(?:-n\s+)?{_ARGUMENT}\s*\|\s*(?:sudo\s+-S|passwd|cryptsetup)"), _given,
+        b"echo",
+    ),
+    Rule("PASSWORD", Pattern(r"\bmachine\s+\S+\s+login\s+\S+\s+password\s+(\S+)"), _given, b"machine"),
     Rule("PASSWORD", Pattern(r"-pass(?:in|out)?\s+pass:([^\s\"']+)"), _given, b"pass:"),
     Rule(
         "PASSWORD",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from agentos.redact.checks import born, region, resident
 from agentos.redact.patterns import Pattern
 from agentos.redact.rules import Found, Rule, digits, embedded, tabled
 from agentos.redact.words import CAR, COUNTED, IDENTITY, NUMBERED, PASSPORT, PLATE, SOCIAL, UNDATED
 
+_NUMBERS = re.compile(rb"\b(?:[A-Z]{1,2}[ -]?\d{3,4}[ -]?\d{4,5}|\d{9})\b")
 _DATE = Pattern(r"\A(?:19|20)\d{6}\z")
 _ID = Pattern(r"(?i)\bid[\s:=\"']*\z")
 _PREFIXES = tuple(map(str.encode, "最更全创崭里讯为度上有重刷翻焕华清革多合边"))
@@ -35,6 +38,18 @@ def _former(data: bytes, start: int, end: int) -> Found:
     return (start, end, 0.75) if IDENTITY.before(data, start) and not embedded(data, start, end) else None
 
 
+def _mistyped(data: bytes, start: int, end: int) -> Found:
+    """Resident ids with a digit too few or too many, where words tell."""
+    number = digits(data[start:end])
+    dated = region(number) and born(number[6:10], number[10:12], number[12:14])
+    return (start, end, 0.75) if dated and IDENTITY.before(data, start) and not embedded(data, start, end) else None
+
+
+def _apart(data: bytes, start: int, end: int) -> Found:
+    """Social security numbers whose digits stand apart."""
+    return (start, end, 0.75) if SOCIAL.before(data, start) and not embedded(data, start, end) else None
+
+
 def _other(data: bytes, start: int, end: int) -> Found:
     """Hong Kong's, whose check digit is in brackets; Taiwan's where words tell."""
     if embedded(data, start, end):
@@ -57,16 +72,20 @@ def _social(data: bytes, start: int, end: int) -> Found:
 
 def _passport(data: bytes, start: int, end: int) -> Found:
     value = data[start:end]
-    if len(digits(value)) < 5 or _DATE.within(value) or embedded(data, start, end) or COUNTED.after(data, end):
+    labelled = PASSPORT.label(data, start)
+    if len(digits(value)) < (3 if labelled else 5) or _DATE.within(value):
         return None
-    if PASSPORT.label(data, start):
+    if embedded(data, start, end) or COUNTED.after(data, end):
+        return None
+    if labelled:
         return start, end, 0.9
     lettered = value[:1].isalpha()
     if not lettered and len(value) != 9:
         return None
     lead = data[max(0, start - 48) : start]
     named = max(lead.lower().rfind(b"passport"), lead.rfind("照".encode()), lead.rfind("证".encode()), 0)
-    if PASSPORT.before(data, start) and not digits(lead[named:]) and not UNDATED.label(data, start):
+    others = _NUMBERS.sub(b"", lead[named:])  # one passport may follow another
+    if PASSPORT.before(data, start) and not digits(others) and not UNDATED.label(data, start):
         return start, end, 0.75
     return (start, end, 0.7) if lettered and PASSPORT.after(data, end) else None
 
@@ -100,14 +119,19 @@ RULES = (
     Rule("ID_CARD", Pattern(rf"\b[1-9]\d{{5}}{_S}\d{{4}}{_S}\d\d{_S}\d\d{_S}\d{{3}}{_S}[\dXx]\b"), _resident),
     Rule("ID_CARD", Pattern(rf"\b[1-9]\d\d{_S}\d{{3}}{_S}\d{{4}}{_S}\d{{4}}{_S}\d{{3}}[\dXx]\b"), _resident),
     Rule("ID_CARD", Pattern(rf"\b[1-9]\d{{3}}{_S}\d{{4}}{_S}\d{{4}}{_S}\d{{4}}{_S}\d[\dXx]\b"), _resident),
-    Rule("ID_CARD", Pattern(r"\b[1-9]\d{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}\b"), _former, about=IDENTITY),
+    Rule(
+        "ID_CARD", Pattern(r"\b[1-9]\d{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}\b"), _former,
+        about=IDENTITY, near=True,
+    ),
+    Rule("ID_CARD", Pattern(r"\b(?:[1-9]\d{15}[\dXx]|[1-9]\d{17}[\dXx])\b"), _mistyped, about=IDENTITY, near=True),
     Rule("ID_CARD", Pattern(r"\b[A-Z]{1,2}\d{6} ?\([0-9A]\)|\b[A-Z][1289]\d{8}\b"), _other),
     Rule("SSN", Pattern(r"\b\d{3}[ .\x{b7}-]{0,2}\d{2}[ .\x{b7}-]{0,2}\d{4}\b"), _social),
+    Rule("SSN", Pattern(r"\b(?:\d[ .\x{b7}-]{1,3}){8}\d\b"), _apart, about=SOCIAL, near=True),
     Rule(
         "PASSPORT",
         Pattern(
             r"\b(?:[A-Z]{1,3}[ -]?\d{6,9}|[A-Z]{1,2}[ -]?\d{3,4}[ -]?\d{4,5}|[a-z]{1,2}\d{6,9}|\d{7,9}|"
-            r"[CFGHJK][0-9CFGHJKLMNPRTVWXYZ]{8}|\d{2}[A-Z]{2}\d{5})\b"
+            r"[CFGHJKLMNPRTVWXYZ][0-9CFGHJKLMNPRTVWXYZ]{8}|\d{2}[A-Z]{2}\d{5})\b"
         ),
         _passport,
         about=PASSPORT,
@@ -128,5 +152,6 @@ RULES = (
         ),
         _foreign,
         about=PLATE,
+        near=True,
     ),
 )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from agentos.redact import cards, commands, documents, keys, network, passwords, phones
+from agentos.redact import cards, commands, documents, keys, network, passwords, phones, tables
 from agentos.redact.entity import KINDS, PLACEHOLDER, Entity, Hit
-from agentos.redact.rules import Rule
+from agentos.redact.rules import Finds
 from agentos.redact.shadow import Shadow
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[Finds, ...] = (
     *keys.RULES, *network.RULES, *cards.RULES, *documents.RULES, *phones.RULES, *passwords.RULES,
-    *commands.RULES,
+    *commands.RULES, *tables.RULES,
 )
 _RANK = {kind: place for place, kind in enumerate(KINDS)}
 
@@ -33,14 +33,21 @@ def find(text: str, kinds: Container[str] = KINDS) -> list[Entity]:
 
 
 def _apart(hits: Iterable[Hit]) -> list[Hit]:
-    """Where values overlap, the more specific kind stays, and of one kind the longer."""
+    """Where values overlap, the more specific kind stays; of one kind they become one, so that no end is left bare."""
     kept: list[Hit] = []
     for hit in sorted(hits, key=lambda each: (each.start, -each.end, _RANK[each.kind])):
-        while kept and kept[-1].end > hit.start and _better(hit, kept[-1]):
-            kept.pop()
-        if not kept or kept[-1].end <= hit.start:
-            kept.append(hit)
+        made = hit
+        while kept and kept[-1].end > made.start and (kept[-1].kind == made.kind or _better(made, kept[-1])):
+            last = kept.pop()
+            if last.kind == made.kind:
+                made = _joined(last, made)
+        if not kept or kept[-1].end <= made.start:
+            kept.append(made)
     return kept
+
+
+def _joined(one: Hit, other: Hit) -> Hit:
+    return Hit(one.kind, min(one.start, other.start), max(one.end, other.end), max(one.confidence, other.confidence))
 
 
 def _better(one: Hit, other: Hit) -> bool:

@@ -42,6 +42,11 @@ _SHAPES = (
     r"ATATT3[\w=-]{20,}",
     r"AGE-SECRET-KEY-1[A-Z0-9]{40,}",
     r"hooks\.slack\.com/services/T[A-Z0-9]+/B[A-Z0-9]+/[A-Za-z0-9]{16,}",
+    r"NRAK-[A-Z0-9]{20,}",
+)
+_HOOKS = (
+    r"(?:qyapi\.weixin\.qq\.com/cgi-bin/webhook/send\?key=|(?:feishu\.cn|larksuite\.com)/open-apis/bot/(?:v2/)?hook/|"
+    r"discord(?:app)?\.com/api/webhooks/\d+/|webhook\.office\.com/webhookb2/)"
 )
 _OPENAI = r"sk-[A-Za-z0-9_-]{16,}"
 _PEM = r"PRIVATE KEY(?: BLOCK)?-----"
@@ -73,6 +78,7 @@ def _bearer(data: bytes, start: int, end: int) -> Found:
 RULES = (
     Rule("API_KEY", Pattern(rf"\b(?:{'|'.join(_SHAPES)})"), _mixed(1)),
     Rule("API_KEY", Pattern(rf"\b{_OPENAI}"), _mixed(2), b"sk-"),
+    Rule("API_KEY", Pattern(rf"\b{_HOOKS}([\w@/-]{{16,}})"), sure(0.97), b"hook"),
     Rule("API_KEY", Pattern(r"(?i)\bbearer[ \t:=\"']{1,4}([\w.~+/=-]{8,})"), _bearer),
     Rule(
         "API_KEY",

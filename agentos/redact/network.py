@@ -20,7 +20,7 @@ _SCHEMES = (b"mailto", b"email", b"mail", b"e-mail", b"sip", b"acct", b"http", b
 _LOCAL = re.compile(rb"(?i)(?:fe[89ab][0-9a-f]|f[cd][0-9a-f]{2}|[23][0-9a-f]{3}):")
 _WITHIN_URL = re.compile(rb"://(?:[^\s/@]*:)?\Z")
 _NUMBERED = re.compile(rb"v?\d+\.\d")
-_PART_BEFORE = re.compile(rb"(?i)(?:\.|v|\w-)\Z")
+_PART_BEFORE = re.compile(rb"(?i)(?:\.|v|\w-|[a-z_]/)\Z")
 _PART_AFTER = re.compile(rb"\.\d|[-_+][A-Za-z]")
 
 
@@ -37,9 +37,10 @@ def _email(data: bytes, start: int, end: int) -> Found:
 
 
 def _octets(data: bytes, start: int, end: int) -> Found:
+    dotted = data[max(0, start - 1) : start] == b"."  # so are most of a run of numbers and dots
     value = data[start:end].decode()
-    parts = [int(part) for part in value.split(".")]
-    if max(parts) > 255 or parts[0] in (0, 127, 255):
+    parts = [] if dotted else [int(part) for part in value.split(".")]
+    if dotted or max(parts) > 255 or parts[0] in (0, 127, 255):
         return None
     part = _PART_BEFORE.search(data, max(0, start - 2), start) or _PART_AFTER.match(data, end)
     if part or VERSION.label(data, start):
@@ -51,11 +52,14 @@ def _octets(data: bytes, start: int, end: int) -> Found:
         return None
     if ADDRESS.before(data, start, 32):
         return start, end, 0.9
-    likely = value in _PUBLIC or (parts[0] > 9 and (max(parts[1:]) > 64 or parts[0] == 10 or SOURCE.label(data, start)))
+    inner = parts[0] == 10 or (parts[0] == 172 and 16 <= parts[1] < 32)
+    likely = value in _PUBLIC or inner or (parts[0] > 9 and (max(parts[1:]) > 64 or SOURCE.label(data, start)))
     return (start, end, 0.8) if likely else None
 
 
 def _hextets(data: bytes, start: int, end: int) -> Found:
+    if end - start < 4:
+        return None
     value = data[start:end]
     if value.endswith(b":") and not value.endswith(b"::"):
         value = value[:-1]
@@ -90,6 +94,13 @@ def _bare(data: bytes, start: int, end: int) -> Found:
     return _userinfo(data, start, end)
 
 
+def _keyed(data: bytes, start: int, end: int) -> Found:
+    """A key in the place of a user, without a password: `https://KEY@host`."""
+    value = data[start:end]
+    told = re.search(rb"\d", value) and re.search(rb"[A-Za-z]", value)
+    return (start, end, 0.9) if told and not _VARIABLE.match(value) else None
+
+
 _LETTER = r"A-Za-z0-9\x{c0}-\x{24f}"
 _DOT = r" ?(?:\.|[\[({](?:dot|\.)[\])}]) ?"
 RULES = (
@@ -110,6 +121,7 @@ RULES = (
         _bare,
         b"@",
     ),
+    Rule("URL_CREDENTIALS", Pattern(r"(?i)\b[a-z][a-z0-9+.-]{1,30}://(\w{20,})@[a-z0-9_\[]"), _keyed, b"://"),
     Rule(
         "EMAIL",
         Pattern(

@@ -30,7 +30,7 @@ _WORDS = frozenset(
 )
 """What stands where a password could, and is none."""
 _GENERIC = re.compile(
-    rb"(?i)\A(?:\W+|\d+[-~]\d+|.*x{4}.*|.*\.\.\..*|[$<{(\[@].*|%[({\w].*|\*+|x{3,}|&\w+|!.*vault.*|your[-_].*|changeme_.*|"
+    rb"(?i)\A(?:\W+|\d+[-~]\d+|.*x{4}.*|.*\.\.\..*|[$<{(\[@].*|%[({\w].*|\*+|x{3,}|&\w+|!(?:.*vault.*|secret|env|ref|var|sub|file|include)|your[-_].*|changeme_.*|"
     rb"(?:os|self|args|config|settings|env|process\.env)\..*|getenv.*|my[-_](?:password|token|secret|key))\Z"
 )
 _CODE = re.compile(
@@ -116,6 +116,20 @@ def _token(data: bytes, start: int, end: int) -> Found:
     return found if _random(value, 16) and len(re.findall(rb"\d", value)) > 2 else None
 
 
+def telling(value: bytes) -> bool:
+    """Whether a value that something else calls a password can be one."""
+    told = 4 <= len(value) <= 64 and b" " not in value and _kinds(value) > 1
+    return told and not _GENERIC.match(value) and not _CODE.search(value) and value.lower() not in _WORDS
+
+
+def _paired(data: bytes, start: int, end: int) -> Found:
+    """`name / value`, after a word that says so."""
+    value = data[start : _trimmed(data, start, end)]
+    if not _random(value, 6) or _GENERIC.match(value) or _CODE.search(value) or b"/" in value:
+        return None
+    return start, start + len(value), 0.75
+
+
 _PASS = r"(?:pass[ _-]?words?|passwd|pwd|pass[ _-]?phrase|pass[ _-]?code|passw|pswd)"
 _OWNERS = (
     r"(?:db|user|root|admin|smtp|mail|ftp|redis|my|pg|postgres|sql|ssh|wifi|login|auth|proxy|sudo|api|app|mq|mongo|ldap|"
@@ -125,10 +139,12 @@ _SECRETS = (
     r"(?:(?:api|access|secret|private|auth|account|encryption|signing|secret[ _-]?access|shared[ _-]?access)[ _-]?"
     r"keys?|access[ _-]?key[ _-]?(?:secret|id)|(?:client[ _-]?|app[ _-]?|webhook[ _-]?)?secrets?|token|密钥|秘钥|令牌)"
 )
-_LINK = (
-    r"(?:[ \t]*(?:(?:已经?|被|现在|重新)?(?:设为|设置为|设成|设置成|改成|改为|换成|重置为|更新为|就是|用的是|应该是|"
-    r"是|为|叫)[ \t]*[：:]?|[：:=]|->)[ \t]*|[ \t]+)"
+_CHINESE = (
+    r"[ \t]*(?:已经?|被|现在|重新)?(?:设为|设置为|设成|设置成|改成|改为|换成|重置为|更新为|就是|用的是|应该是|"
+    r"是|为|叫)[ \t]*[：:]?[ \t]*"
 )
+_LINK = rf"(?:{_CHINESE}|[ \t]*(?:[：:=]|->)[ \t]*|[ \t]+)"
+_SET = r"(?:issued|assigned|generated|given|created|set|sent|reset)"
 _VALUE = (
     r"(?:\"([^\"\n]+)\"|'([^'\n]+)'|`([^`\n]+)`|“([^”\n]+)”|"
     r"([^\s\"'`,;，。；、！？“”「」（）<>\x{3000}-\x{10ffff}]+))"
@@ -136,7 +152,10 @@ _VALUE = (
 RULES = (
     Rule(
         "PASSWORD",
-        Pattern(rf"(?i)(?:{_PASS}|\b(?:\w*{_OWNERS}_?)?pass|\w+_pw|\bpw)[\"']?\s*(?::=|[:=：]|=>)[ \t]*{_VALUE}"),
+        Pattern(
+            rf"(?i)(?:{_PASS}|\b(?:\w*{_OWNERS}_?)?pass|\w+_pw|\bpw|密码|口令|密碼)(?: {_SET})?"
+            rf"(?:[\"']|[*_]{{1,2}})?\s*(?::=|[:=：]|=>)(?:[*_]{{1,2}})?[ \t]*{_VALUE}"
+        ),
         _assigned(False),
     ),
     Rule("API_KEY", Pattern(rf"(?i){_SECRETS}[\"']?\s*(?::=|[:=：]|=>)[ \t]*{_VALUE}"), _assigned(True)),
@@ -147,9 +166,20 @@ RULES = (
         "PASSWORD",
         Pattern(
             rf"(?i)\b(?:{_PASS}|pw)\b(?: (?:for|of|on|to) [^\n:]{{1,30}}?)?"
-            rf"(?: is(?: now| still| currently)?| was| will be| to| as|'s|:)(?: now)?:? {_VALUE}"
+            rf"(?: is(?: now| still| currently)?| was| will be| to| as| from(?: \S+ to)?|'s|:)(?: now)?:? {_VALUE}"
         ),
         _prose,
+    ),
+    Rule("PASSWORD", Pattern(rf"(?i)\b(?:{_PASS}|pw){_CHINESE}{_VALUE}"), _prose),
+    Rule("PASSWORD", Pattern(rf"(?i)\b{_PASS} from {_VALUE} to\b"), _prose),
+    Rule(
+        "PASSWORD",
+        Pattern(
+            r"(?i)(?:(?:账号|帐号|账户|用户名|用)[ :：]*|"
+            r"\b(?:login|credentials?|creds|log ?in (?:with|as)|user)[ :：]+)"
+            rf"[`\"']?[a-z][\w.@-]{{1,31}}[`\"']? ?/ ?{_VALUE}"
+        ),
+        _paired,
     ),
     Rule(
         "PASSWORD",

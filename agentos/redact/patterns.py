@@ -22,6 +22,10 @@ class Pattern:
                 break
         return match.start(group), match.end(group)
 
+    def ends(self, data: bytes) -> list[int]:
+        """Where its matches end."""
+        return [match.end() for match in self._compiled.finditer(data)]
+
     def within(self, data: bytes) -> bool:
         """Whether it matches anywhere."""
         return self._compiled.search(data) is not None

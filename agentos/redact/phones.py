@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentos.redact.patterns import Pattern
-from agentos.redact.rules import Found, Rule, decimal, digits, embedded, tabled
+from agentos.redact.rules import Found, Rule, decimal, digits, embedded, sure, tabled
 from agentos.redact.words import CALL, COUNTED, NUMBERED, PHONE
 
 _DAY = Pattern(r"\A(?:19|20)\d\d[-./ ]?(?:0?[1-9]|1[0-2])[-./ ]?(?:0?[1-9]|[12]\d|3[01])(?:\D|\z)")
@@ -96,11 +96,16 @@ RULES = (
         "PHONE",
         Pattern(
             rf"((?:(?:\+|\b00)86|[(（]\+?86[)）]|\b86)[ -]{{0,2}}1[3-9]\d{_S}\d{{4}}{_S}\d{{4}}|"
-            rf"\b0?1[3-9]\d{_S}\d{{4}}{_S}\d{{4}}|\b1[3-9]\d{_S}\d{{3}}{_S}\d{{5}}|\b1[3-9]\d\d{_S}\d{{3}}{_S}\d{{4}})\b"
+            rf"\b0?1[3-9]\d{_S}\d{{4}}{_S}\d{{4}}|\b1[3-9]\d{_S}\d{{3}}{_S}\d{{5}}|\b1[3-9]\d\d{_S}\d{{3}}{_S}\d{{4}}|"
+            rf"\b1[3-9]\d{{3}}{_S}\d{{3}}{_S}\d{{3}})\b"
         ),
         _mobile,
     ),
-    Rule("PHONE", Pattern(r"(?:\+?86[ -]?)?\b1[ .\x{b7}/-]?[3-9](?:[ .\x{b7}/-]{0,3}\d){9}\b"), _spelled, about=PHONE),
+    Rule("PHONE", Pattern(r"[一幺][三四五六七八九](?:[ 、，,-]{0,2}[零〇一二两三四五六七八九幺]){9}"), sure(0.8)),
+    Rule(
+        "PHONE", Pattern(r"(?:\+?86[ -]?)?\b1[ .\x{b7}/-]?[3-9](?:[ .\x{b7}/-]{0,3}\d){9}\b"), _spelled,
+        about=PHONE, near=True,
+    ),
     Rule(
         "PHONE",
         Pattern(
@@ -122,5 +127,5 @@ RULES = (
         _american,
     ),
     Rule("PHONE", Pattern(r"\b0\d{1,3}-\d{2,4}-\d{4}\b"), _zeroed, b"-"),
-    Rule("PHONE", Pattern(r"\(?\b\d(?:[ .()\x{b7}-]{0,2}\d){6,14}\b"), _called, about=CALL),
+    Rule("PHONE", Pattern(r"\(?\b\d(?:[ .()\x{b7}-]{0,2}\d){6,14}\b"), _called, about=CALL, near=True),
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from agentos.redact.entity import Hit, Kind
 from agentos.redact.patterns import Pattern
@@ -18,7 +20,24 @@ Judge = Callable[[bytes, int, int], Found]
 _GAP = re.compile(rb"[^0-9A-Za-z_]")
 _ROW_BEFORE, _ROW_AFTER = re.compile(rb"\d[ \t,]\Z"), re.compile(rb"[ \t]\d")
 _AGAIN, _LONG = 2000, 80
+_NEAR = 80
+"""Bytes; more than any judge looks back, since of words that overlap one alone is known."""
 _DASH, _POINT, _SLASH = b"-./"
+_OTHERS = bytes(byte for byte in range(256) if not 48 <= byte <= 57)
+
+
+class Finds(Protocol):
+    """What finds values of one kind."""
+
+    @property
+    def kind(self) -> Kind:
+        """Of what it finds."""
+
+    def suits(self, data: bytes) -> bool:
+        """Whether a text may hold one, told at less cost than looking for it."""
+
+    def hits(self, data: bytes) -> Iterator[Hit]:
+        """Every value, apart from each other."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +51,8 @@ class Rule:
     """Bytes without which a text cannot hold one."""
     about: Words | None = None
     """Words without which this shape is nothing."""
+    near: bool = False
+    """Whether one of those words stands not far before every value."""
 
     def suits(self, data: bytes) -> bool:
         """Whether a text may hold one, told at less cost than looking for it."""
@@ -44,7 +65,15 @@ class Rule:
         is bounded, so that tables of numbers cost no more than other text.
         """
         at, again = 0, _AGAIN
+        words = self.about.ends(data) if self.near and self.about is not None else None
         while (span := self.pattern.next(data, at)) is not None:
+            if words is not None:
+                place = bisect_right(words, span[0])
+                if place == 0 or span[0] - words[place - 1] > _NEAR:
+                    if place == len(words):
+                        return
+                    at = max(span[1], words[place] - 1)
+                    continue
             found = self.judge(data, *span)
             at = span[1]
             if found is not None:
@@ -63,7 +92,7 @@ def sure(confidence: float) -> Judge:
 
 def digits(data: bytes) -> str:
     """The digits alone."""
-    return bytes(byte for byte in data if _digit(byte)).decode()
+    return data.translate(None, _OTHERS).decode()
 
 
 def decimal(data: bytes) -> bool:

@@ -24,6 +24,10 @@ class Words:
         """Whether one stands in there."""
         return self._near.within(data)
 
+    def ends(self, data: bytes) -> list[int]:
+        """Where those in there end; of two that overlap, one."""
+        return self._near.ends(data)
+
     def label(self, data: bytes, start: int, reach: int = 48) -> bool:
         """Whether one stands directly before: `tel: `, `卡号是`."""
         return self._label.within(data[max(0, start - reach) : start])
@@ -56,12 +60,12 @@ COUNTED = Words(
 )
 """What a number before it counts."""
 _PHONE = (
-    "电话|手机|座机|固话|传真|热线|联系方式|联系人|联系|致电|拨打|打给|来电|短信|联络|微信|拨|手機|電話",
+    "电话|手机|座机|固话|传真|热线|联系方式|联系人|联系|致电|拨打|打给|来电|电联|短信|联络|微信|拨|手機|電話",
     r"\b(?:tele|cell ?|mobile ?|work ?|home ?)?phones?\b|\btel\b|\btelephone",
     r"\bcell\b|\bmobile\b|\bmob\b|\bfax\b|\bdial\b",
     r"\bcall(?:s|ed|ing)? (?:me|us|him|her|them|back|the|our|my|at|on)\b|\bring (?:me|us|him|her|them)\b|\bhotline",
     r"\bwhats ?app|\bsms\b|\b(?:text|reach)(?:ed)? (?:me|us|him|her|them)\b|\bmsisdn|\bcontact(?: number| no)?\b",
-    r"\b(?:phone|mobile|tel|contact)[_ ]?(?:no|num|number)",
+    r"\b(?:phone|mobile|tel|contact)[_ ]?(?:no|num|number)|\bcall ?back\b|\bcaller(?: id)?\b",
 )
 _CALL = (r"(?:\A|[.!?,;:\n\"'，。]|\b(?:please|to|or|can|and|you|just|then)) ?call\b", r"\bph\b|\btext\b|\bring\b")
 PHONE = Words(*_PHONE)
@@ -74,7 +78,7 @@ IDENTITY = Words(
 )
 SOCIAL = Words(
     "社会安全号|社安号|社会保障号|社保号|社会安全码",
-    r"\bssn\b|\bsocial[ -]?security|\bmy social\b|\btax ?id\b|\bi?tin\b"
+    r"\bssn\b|\bsocial[ -]?security|\b(?:my|your|his|her|their) social\b|\btax ?id\b|\bi?tin\b"
 )
 PASSPORT = Words(
     "护照|護照|通行证|通行證", "passports?|travel document", r"\bpassport[_ ]?(?:no|number)",
@@ -90,6 +94,7 @@ CARD = Words(
     "卡号|銀行卡|银行卡|信用卡|储蓄卡|借记卡|贷记卡|工资卡|刷卡|收款账号|银行账[号户]|账户|帐号|账号|开户|户头|卡片|卡是",
     "的卡|提现|还款|扣款|付款|银联|行卡|招行|工行|建行|农行|中行|交行|浦发|民生银行",
     r"\b(?:credit|debit|bank|payment|visa|mastercard|amex|american express|discover|jcb|unionpay)\b(?: card)?",
+    r"\bdiners\b|\bmaestro\b",
     r"\bcards?\b|\bcard[_ ]?(?:no|num|number)\b|\bcc[_ ]?(?:no|num|number)?\b|\bpan\b|\bacct\b|\bbank[_ ]account",
 )
 ACCOUNT = Words(
@@ -109,7 +114,7 @@ VERSIONS = Words(
 ADDRESS = Words(
     r"\bips?\b|\bipv[46]\b|\bip[_ ]?addr|\baddress|\bhosts?\b|\bservers?\b|\bping\b|\bssh\b|\bgateway|\bdns\b",
     r"\blisten|\bsubnet|\bconnect|\bnodes?\b|\bpeer\b|\bclient|\bremote",
-    r"\bport\b|://|@|\bresolver?\b|\binet6?\b|\bAAAA\b",
+    r"\bport\b|://|@|\bresolver?\b|\binet6?\b|\bAAAA\b|\s-h\b",
     "地址|服务器|主机|网关|节点|登录|登陆|连接|访问|内网|公网|机器",
 )
 SOURCE = Words(r"\bfrom\b|\bby\b|\bto\b", "来自|到|从|在")

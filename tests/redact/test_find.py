@@ -97,6 +97,24 @@ line\n[[PHONE:13812345678]]\nline
 [[PHONE:138·1234·5678]]（工作）
 张师傅 [[PHONE:138 - 1234 - 5678]]
 手机号 [[PHONE:1 3 8 1 2 3 4 5 6 7 8]]
+打我 [[PHONE:13812 345 678]]
+打[[PHONE:幺三八零零一三八零零九]]找我
+caller id [[PHONE:4155550132]]
+redis-cli -h [[IP_ADDRESS:172.20.3.4]] info
+身份证号：[[ID_CARD:11010519491231002]]，少打了一位
+his social is [[SSN:2 1 9 - 0 9 - 9 9 9 9]]
+护照 [[PASSPORT:E12345678]]，旧的 [[PASSPORT:G87654321]]
+send it to [[IBAN:de89 3704 0044 0532 0130 00]] please
+https://[[URL_CREDENTIALS:0123456789abcdef0123456789abcdef]]@o1.ingest.example.com/2
+https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=[[API_KEY:01234567-89ab-4cde-8f01-23456789abcd]]
+{"密码": "[[PASSWORD:s3cr3t]]"}
+**Password**: `[[PASSWORD:s3cr3t]]`
+root password 是 [[PASSWORD:S3cret!x]]
+temporary password issued: [[PASSWORD:S3cret!x]]
+changed the password from [[PASSWORD:hunter2]] to [[PASSWORD:hunter3]]
+账号 admin / [[PASSWORD:hunter2]] 登录
+echo "[[PASSWORD:hunter2]]" | sudo -S reboot
+machine git.corp.io login kim password [[PASSWORD:hunter2]]
 """.strip("\n").split("\n")
 
 NEAR = r"""
@@ -160,6 +178,11 @@ The password is required.
 the password was stored securely
 my password has expired
 密码错误，密码不能为空，密码长度至少8位
+password: !secret db_password
+https://corp.io/releases/3.18.0.2/app.tar.gz
+see docs.corp.io/userguide/page-2.html
+https://corp.io/login/step2
+https://0123456789abcdef0123456789abcdef.corp.io/x
 mysql -u root -p shop
 docker run -p 8080:80 nginx
 mkdir -p /data/x && ssh -p 2222 host
@@ -215,6 +238,13 @@ def test_the_more_specific_kind_wins_where_values_overlap() -> None:
     assert [entity.kind for entity in find("password: ghp_16C7e42F292c6912E7710c838347Ae178B4a")] == ["API_KEY"]
 
 
+def test_values_of_one_kind_that_overlap_are_taken_out_whole() -> None:
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
+    body = "MIIEowIBAAKCAQEA0Z3VS5JJcds3xfnBygWyF0qJbGzYwK2n7Q1s"
+    key = f"-----BEGIN EC PRIVATE KEY-----\n{body}\n-----END EC PRIVATE KEY-----"
+    assert told(f"a {token}{key} b", find(f"a {token}{key} b")) == [("API_KEY", token + key)]
+
+
 def disguised(value: str, rng: random.Random) -> str:
     """The same value as people and programs write it: full width, invisible characters, JSON escapes."""
     made = []
@@ -246,7 +276,10 @@ def test_offsets_are_those_of_the_text_as_it_was_given(seed: int) -> None:
     assert told(text, find(text)) == wanted
 
 
-RUNS = ["1", "@", "\\", "\u200b", "a@", "1 ", "password=", "\ud800", "<EMAIL_1>", "+1-", "密码"]
+RUNS = [
+    "1", "@", "\\", "\u200b", "a@", "1 ", "password=", "\ud800", "<EMAIL_1>", "+1-", "密码", "password,a\n",
+    "a,password,", "|pwd|x\n|", "tel 1", "://a1",
+]
 
 
 @pytest.mark.parametrize("piece", RUNS)
