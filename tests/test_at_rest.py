@@ -13,7 +13,7 @@ from agentos.config import Settings
 from agentos.system import System
 from agentos.types import Event
 
-EACH = 100
+EACH = 120
 """Private values at each door."""
 SCRIPT = r"""
 - {when: "^run '(.*)' now$", say: "jobs.submit(command=\"\\1\")"}
@@ -63,6 +63,10 @@ async def test_a_thousand_private_values_through_every_door_leave_no_byte(tmp_pa
         for value in some("argument"):
             await call("audit.search", {"user": value})
         await call("models.load", {"model": joined("refused", "/")})
+        for value in some("correction"):
+            system.schooling.correct(f"tell {value} that it is done", "none()", me)
+        system.secrets.put("TOKEN", joined("secret"), me.user)
+        await call("models.show", {"model": joined("error", "-")})
         rows = tmp_path / "rows.jsonl"
         rows.write_text("".join(json.dumps({"text": f"I am {value}", "label": "a"}) + "\n" for value in some("rows")))
         assert (await call("datasets.add", {"path": str(rows), "name": "people"}))["ok"]
@@ -79,4 +83,4 @@ async def test_a_thousand_private_values_through_every_door_leave_no_byte(tmp_pa
         for door, values in marks.items() for value in values if value.encode() in data
     }
     assert not found
-    assert sum(map(len, marks.values())) >= 7 * EACH
+    assert sum(map(len, marks.values())) >= 1000
