@@ -10,8 +10,11 @@ from agentos.kernel.report import Report, Row
 
 LEVEL = 0.05
 """A part of a suite counts as worse where chance alone would say so less often than this."""
-ASKED = 0.25
-"""Calibrated confidence under which a plan is asked about: it is then three times as likely wrong as right."""
+ASKED = 0.1
+"""Calibrated confidence under which a plan is asked about: it is then nine times as likely wrong as right.
+
+Higher, and it would ask about too many plans over other packages' syscalls, of which it is less sure than it should be.
+"""
 
 
 @dataclass(frozen=True)

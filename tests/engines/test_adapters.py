@@ -223,14 +223,14 @@ def test_an_encoders_adapter_changes_its_classes(tmp_path, labels) -> None:
     assert (made[:, :labels] - plain).abs().max() > 0.1
 
 
-async def said(adapter: Path | None, base: Path) -> str:
+async def said(adapter: Path | None, base: Path, prompt: str) -> str:
     """Greedy text of a real engine process."""
     from agentos.engines.host import ChildEngine
 
     engine = ChildEngine("transformers", threads=1)
     await engine.load(ModelSpec("tiny", base, "cpu", adapter=adapter))
     try:
-        async for item in engine.generate(Generation("one", Prompt("def load(path):"), 16)):
+        async for item in engine.generate(Generation("one", Prompt(prompt), 16)):
             if isinstance(item, Completed):
                 return item.text
     finally:
@@ -247,15 +247,19 @@ async def test_a_real_process_writes_what_peft_writes(tiny_models, adapter) -> N
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft calls what transformers has renamed
         reference: Any = peft.PeftModel.from_pretrained(causal(base), str(adapter))
-    ids = tokenizer("def load(path):", return_tensors="pt").input_ids
-    with torch.no_grad():
-        out = reference.generate(input_ids=ids, max_new_tokens=16, do_sample=False, pad_token_id=0,
-                                 return_dict_in_generate=True, output_scores=True)
-    margins = [float(top[0] - top[1]) for top in (score[0].topk(2).values for score in out.scores)]
-    clear = next((at for at, margin in enumerate(margins) if margin < 0.5), len(margins))
-    assert clear, "weights of 16 bits may turn a close choice, so there must be one that is not close"
-    truth = tokenizer.decode(out.sequences[0, ids.shape[1]: ids.shape[1] + clear])
-    with_it, without = await said(adapter, base), await said(None, base)
+    found = []
+    for prompt in ("def load(path):", "once", "the of and", "import torch", "a b c d", "你好", "class A:", "1 2 3"):
+        ids = tokenizer(prompt, return_tensors="pt").input_ids
+        with torch.no_grad():
+            out = reference.generate(input_ids=ids, max_new_tokens=16, do_sample=False, pad_token_id=0,
+                                     return_dict_in_generate=True, output_scores=True)
+        margins = [float(top[0] - top[1]) for top in (score[0].topk(2).values for score in out.scores)]
+        # weights of 16 bits may turn a close choice: what comes before the first of them is certain
+        clear = next((at for at, margin in enumerate(margins) if margin < 0.5), len(margins))
+        found.append((clear, prompt, tokenizer.decode(out.sequences[0, ids.shape[1]: ids.shape[1] + clear])))
+    clear, prompt, truth = max(found)
+    assert clear, "of so many prompts one must begin with a choice that is not close"
+    with_it, without = await said(adapter, base, prompt), await said(None, base, prompt)
     assert with_it.startswith(truth) and not without.startswith(truth)
     assert with_it != without
 
