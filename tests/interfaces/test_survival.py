@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -191,8 +192,8 @@ def test_held_calls_outlive_a_kill_and_are_answered_after(probed: Probed) -> Non
     server = probed.serve()
     asked = probed.run("ask", "two drops")
     assert asked.returncode == 4, asked.stderr
-    held = dict(probed.rows("select arguments, id from approvals"))
-    first, second = (str(held[name]) for name in sorted(map(str, held)))
+    waiting = json.loads(probed.run("approvals", "--json").stdout)["approvals"]
+    first, second = (item["id"] for item in sorted(waiting, key=lambda item: str(item["arguments"])))
     shot(server)
     server = probed.serve()
     assert probed.effects() == []
