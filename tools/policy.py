@@ -38,6 +38,6 @@ async def explain(ctx: Context, syscall: SyscallName, user: Name | None = None) 
 
     Args:
         syscall: The syscall asked about, such as models.delete.
-        user: Who would make it; the caller where nobody is named.
+        user: Who would make it, or a role such as viewer; the caller where nobody is named.
     """
     return ctx.policy.explain(syscall, user, ctx.caller)

@@ -130,7 +130,7 @@ class Monitor:
 
         Args:
             syscall: Which call.
-            user: Who would make it.
+            user: Who would make it: a user, or a role for whoever has it where no user is called so.
             caller: Who asks.
             args: Validated arguments; made-up ones where None.
             owner: Whose the thing is, empty for nobody's; where None, its owner by `args`, else the user themself.
@@ -140,7 +140,7 @@ class Monitor:
         """
         entry, loaded = self._registry[syscall], self._live.current()
         name = user or caller.user
-        role = self._role_of(name)
+        role = self._role_of(name) or next((one for one in RANK if one == name), None)
         if role is None:
             raise unknown("user", name, [])
         if owner and self._role_of(owner) is None:

@@ -206,6 +206,8 @@ def test_an_explanation_gives_the_decision_and_what_differs_on_other_peoples_thi
     assert "destroy-own" in mine.reason
     assert monitor.explain("things.write_it", "vera", ada).decision == "deny"
     assert monitor.explain("things.write_it", None, ada).decision == "allow"
+    viewer = monitor.explain("things.destroy_it", "viewer", ada)  # a role stands for whoever has it
+    assert (viewer.user, viewer.role, viewer.decision) == ("viewer", "viewer", "deny")
     assert "others-by-admin" in monitor.explain("things.read_it", "vera", ada).reason
     with pytest.raises(NotFound):
         monitor.explain("things.explode", None, ada)
