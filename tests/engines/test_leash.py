@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -76,7 +77,10 @@ class Tree:
         # a part that dies before the leash has looked is its parent's to notice; here it has looked
         while len(self.pids) > len(_watched(self.leash.pid)) and self.leash.is_running() and vital:
             time.sleep(0.02)
-        self.all = [psutil.Process(pid) for pid in leash.below(self.leash.pid)] + [self.leash]
+        self.all = [self.leash]
+        for pid in leash.below(self.leash.pid):
+            with contextlib.suppress(psutil.NoSuchProcess):  # the leash may be ending it already
+                self.all.insert(0, psutil.Process(pid))
 
     def why(self) -> str:
         """What the leash said at the end."""
