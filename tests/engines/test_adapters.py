@@ -44,6 +44,7 @@ def trained(folder: Path, out: Path, **rest: Any) -> Any:
 @pytest.fixture(scope="module")
 def adapter(tiny_models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("adapter")
+    torch.manual_seed(11)
     trained(tiny_models["qwen2"], out)
     return out
 
@@ -247,18 +248,19 @@ async def test_a_real_process_writes_what_peft_writes(tiny_models, adapter) -> N
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft calls what transformers has renamed
         reference: Any = peft.PeftModel.from_pretrained(causal(base), str(adapter))
-    found = []
-    for prompt in ("def load(path):", "once", "the of and", "import torch", "a b c d", "你好", "class A:", "1 2 3"):
-        ids = tokenizer(prompt, return_tensors="pt").input_ids
-        with torch.no_grad():
-            out = reference.generate(input_ids=ids, max_new_tokens=16, do_sample=False, pad_token_id=0,
-                                     return_dict_in_generate=True, output_scores=True)
-        margins = [float(top[0] - top[1]) for top in (score[0].topk(2).values for score in out.scores)]
-        # weights of 16 bits may turn a close choice: what comes before the first of them is certain
-        clear = next((at for at, margin in enumerate(margins) if margin < 0.5), len(margins))
-        found.append((clear, prompt, tokenizer.decode(out.sequences[0, ids.shape[1]: ids.shape[1] + clear])))
-    clear, prompt, truth = max(found)
-    assert clear, "of so many prompts one must begin with a choice that is not close"
+    # weights of 16 bits may turn a close choice: of many prompts the one whose answer begins with the clearest
+    words = [word for at in range(3, 200) if len(tokenizer(word := tokenizer.decode([at])).input_ids) == 1]
+    with torch.no_grad():
+        first = reference(input_ids=tokenizer(words, return_tensors="pt").input_ids).logits[:, -1].topk(2).values
+    prompt = words[int((first[:, 0] - first[:, 1]).argmax())]
+    ids = tokenizer(prompt, return_tensors="pt").input_ids
+    with torch.no_grad():
+        out = reference.generate(input_ids=ids, max_new_tokens=16, do_sample=False, pad_token_id=0,
+                                 return_dict_in_generate=True, output_scores=True)
+    margins = [float(top[0] - top[1]) for top in (score[0].topk(2).values for score in out.scores)]
+    clear = next((at for at, margin in enumerate(margins) if margin < 0.5), len(margins))
+    assert clear, margins
+    truth = tokenizer.decode(out.sequences[0, ids.shape[1]: ids.shape[1] + clear])
     with_it, without = await said(adapter, base, prompt), await said(None, base, prompt)
     assert with_it.startswith(truth) and not without.startswith(truth)
     assert with_it != without
