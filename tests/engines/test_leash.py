@@ -107,7 +107,12 @@ class Tree:
 
 def _watched(pid: int) -> list[Path]:
     """The processes whose end another one will hear of."""
-    return [held for held in Path(f"/proc/{pid}/fd").glob("*") if os.readlink(held) == "anon_inode:[pidfd]"]
+    found = []
+    for held in Path(f"/proc/{pid}/fd").glob("*"):
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            if os.readlink(held) == "anon_inode:[pidfd]":
+                found.append(held)
+    return found
 
 
 @pytest.fixture
