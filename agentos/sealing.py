@@ -134,7 +134,7 @@ class KeyFile:
             with suppress(FileExistsError):
                 os.link(draft, path)
             draft.unlink()
-            _sync(path.parent)
+            sync(path.parent)
         except OSError as error:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
@@ -209,7 +209,8 @@ class Sealer:
         return self.open(base64.b64decode(kept.removeprefix(_MARK)), place).decode("utf-8", "surrogatepass")
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Puts on disk which files a folder has."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agentos.errors import Failed
 from agentos.policy.heads import FILE, KEY, LONGEST, PUBLIC, Head, Mark, fingerprint, parse, pem
-from agentos.sealing import KeyFile
+from agentos.sealing import KeyFile, sync
 
 log = logging.getLogger(__name__)
 _on_disk = getattr(os, "fdatasync", os.fsync)
@@ -50,7 +50,7 @@ class Heads:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not self.file.exists():
                 self.file.touch(mode=0o600)
-                _sync(self._folder)
+                sync(self._folder)
             self._size, line = _tail(self.file)
         except OSError as error:
             raise _failed(self.file, error) from error
@@ -159,14 +159,6 @@ def _tail(file: Path) -> tuple[int, bytes]:
             size -= len(end) - whole
             os.ftruncate(handle, size)
         return size, end[:whole].removesuffix(b"\n").rpartition(b"\n")[2]
-    finally:
-        os.close(handle)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
     finally:
         os.close(handle)
 
