@@ -8,7 +8,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,6 @@ from agentos.training.spec import read
 from agentos.types import AdapterRequest, Caller, Engine, ModelSpec, Plan, Progress, Redact, Trained
 
 log = logging.getLogger(__name__)
-_RATE = 4e-4
-"""Learning rate of the kernel's adapter, for updates of eight rows."""
 
 _RECIPE = "recipe.json"
 
@@ -276,8 +274,9 @@ class Schooling:
             partial(lessons.write, self._table, folder, rows=wanted, seed=seed, more=more)
         )
         (folder / _RECIPE).write_text(json.dumps(made.recipe), "utf-8")
-        rate = _RATE if earlier is None else _RATE / 2  # greater steps would first unlearn what it knows
-        how = AdapterRequest(made.held, f"kernel-{ident}", epochs, rate, seed=seed, adapter=earlier)
+        how = AdapterRequest(made.held, f"kernel-{ident}", epochs, seed=seed, adapter=earlier)
+        if earlier is not None:
+            how = replace(how, learning_rate=how.learning_rate / 2)  # greater steps would first unlearn what it knows
         asked = _Asked(caller, f"kernel-{ident}")
         return await self._training.adapter(made.data, self._settings.kernel_model, how, asked)
 

@@ -41,6 +41,7 @@ from agentos.policy.owners import Owners
 from agentos.policy.people import People
 from agentos.policy.reviews import Reviews
 from agentos.policy.trash import TrashCan
+from agentos.redact import Redactor
 from agentos.registry import Registry, installed
 from agentos.resident import KernelModel, Schooling
 from agentos.resources import gpus
@@ -61,8 +62,6 @@ _PROVIDERS = re.compile(r"_API_KEY$|^(AWS|AZURE|GOOGLE|VERTEX|WATSONX|HF)_")
 
 def _redactor() -> Redact:
     """What takes private values out of texts that belong together, each value in the same way."""
-    from agentos.redact import Redactor  # its patterns take a moment to compile, and most starts need none
-
     return Redactor().redact
 
 

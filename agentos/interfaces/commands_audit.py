@@ -19,7 +19,7 @@ from agentos.config import load
 from agentos.errors import AgentosError, Failed, UserError
 from agentos.interfaces.client import Client
 from agentos.interfaces.columns import Column, laid
-from agentos.interfaces.session import Session
+from agentos.interfaces.session import ready
 from agentos.interfaces.show import clean
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def audit(args: Namespace) -> int:
 
 
 def _search(args: Namespace) -> int:
-    session = _ready(args)
+    session = ready(args)
     found = session.client.request("GET", _path("/v1/audit", args, ("user", "syscall", "decision", "since", "limit")))
     if args.json:
         print(json.dumps(found, ensure_ascii=False))
@@ -62,7 +62,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 def _export(args: Namespace) -> int:
     """Rows and the signed head; a file is written whole or not at all."""
-    session = _ready(args)
+    session = ready(args, quiet=True)
     lines = session.client.lines(_path("/v1/audit/export", args, ("user", "since")))
     if not args.file:
         sys.stdout.flush()
@@ -161,10 +161,3 @@ def _bytes(name: str) -> bytes:
     with _opened(name) as file:
         said: bytes = file.read()
     return said
-
-
-def _ready(args: Namespace) -> Session:
-    session = Session(load(), user=args.user, quiet=args.json or args.action == "export")
-    session.client.wait()
-    session.printer.settle()
-    return session

@@ -9,11 +9,10 @@ from argparse import Namespace
 from typing import Any
 from urllib.parse import quote
 
-from agentos.config import load
 from agentos.errors import UserError
 from agentos.interfaces.commands_runs import shown, waited
 from agentos.interfaces.live import redraw
-from agentos.interfaces.session import INTERRUPTED, Session
+from agentos.interfaces.session import INTERRUPTED, Session, ready
 from agentos.interfaces.show import clean, clip, colourful, moving, width
 
 _LIVE = ("waiting", "queued", "running")
@@ -30,7 +29,7 @@ def jobs(args: Namespace) -> int:
         from agentos.interfaces.simulate import main
 
         return main(args)
-    session = _ready(args)
+    session = ready(args)
     request = {"state": args.state}
     if args.json:
         print(json.dumps(_result(session, "jobs.list", request), ensure_ascii=False))
@@ -87,7 +86,7 @@ def _cell(row: dict[str, Any], key: str) -> str:
 
 def logs(args: Namespace) -> int:
     """`agentos logs JOB [-f]`: the output alone, so that it can be piped."""
-    session = _ready(args)
+    session = ready(args)
     request = {"job": args.job, "tail": args.lines, "follow": args.follow}
     outcome = session.follow(session.client.call("jobs.logs", request), hide=("plan",))
     return outcome.exit_code
@@ -95,7 +94,7 @@ def logs(args: Namespace) -> int:
 
 def wait(args: Namespace) -> int:
     """`agentos wait JOB …`: 0 where every one of them succeeded."""
-    session = _ready(args)
+    session = ready(args)
     ended, code = [], 0
     for job in args.job:
         outcome = waited(session, job)
@@ -116,7 +115,7 @@ def secrets(args: Namespace) -> int:
     """`agentos secrets`, `agentos secrets set NAME`, `agentos secrets delete NAME`."""
     if (args.action is None) != (args.name is None):
         raise UserError("which secret? agentos secrets set NAME, or agentos secrets delete NAME")
-    session = _ready(args)
+    session = ready(args)
     path = f"/v1/secrets/{quote(args.name or '', safe='')}"
     if args.action == "set":
         told = getpass.getpass(f"{args.name}: ") if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
@@ -132,13 +131,6 @@ def secrets(args: Namespace) -> int:
     else:
         print(f"{'kept' if args.action == 'set' else 'deleted'} {args.name}")
     return 0
-
-
-def _ready(args: Namespace) -> Session:
-    session = Session(load(), user=args.user, quiet=getattr(args, "json", False))
-    session.client.wait()
-    session.printer.settle()
-    return session
 
 
 def _result(session: Session, name: str, args: dict[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from agentos.config import load
 from agentos.errors import UserError
-from agentos.interfaces.session import Session
+from agentos.interfaces.session import Session, ready
 from agentos.interfaces.show import clean, value
 
 _TIMES = ("created", "expires", "last_use", "revoked", "time", "until", "asked", "made")
@@ -40,7 +40,7 @@ def rules(args: Namespace) -> int:
     """`agentos rules`, `agentos rules revoke ID`."""
     if (args.action is None) != (args.id is None):
         raise UserError("which rule? `agentos rules` lists them: agentos rules revoke ID")
-    session = _ready(args)
+    session = ready(args)
     if args.action is None:
         return _listed(args.json, session.client.request("GET", "/v1/rules"), "rules", "no rules")
     said = session.client.request("DELETE", f"/v1/rules/{quote(args.id, safe='')}")
@@ -49,7 +49,7 @@ def rules(args: Namespace) -> int:
 
 def users(args: Namespace) -> int:
     """`agentos users`, `agentos users set NAME --role ROLE`."""
-    session = _ready(args)
+    session = ready(args)
     if args.action is None:
         return _listed(args.json, session.client.request("GET", "/v1/users"), "users", "no users")
     if not args.name or not args.role:
@@ -64,7 +64,7 @@ def keys(args: Namespace) -> int:
         raise UserError("for whom? agentos keys create --user NAME [--role ROLE]")
     if args.action == "revoke" and not args.id:
         raise UserError("which key? `agentos keys list` has their ids: agentos keys revoke ID")
-    session = _ready(args)
+    session = ready(args)
     if args.action == "list":
         return _listed(args.json, session.client.request("GET", "/v1/keys"), "keys", "no keys")
     if args.action == "revoke":
@@ -80,15 +80,8 @@ def keys(args: Namespace) -> int:
     return 0
 
 
-def _ready(args: Namespace) -> Session:
-    session = Session(load(), user=args.user, quiet=args.json)
-    session.client.wait()
-    session.printer.settle()
-    return session
-
-
 def _answer(args: Namespace, answer: str, reason: str) -> int:
-    session = _ready(args)
+    session = ready(args)
     outcome = session.follow(session.client.answer(args.id, answer, reason))
     if args.json:
         print(json.dumps(outcome.to_json(), ensure_ascii=False))

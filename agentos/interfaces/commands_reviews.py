@@ -7,9 +7,8 @@ from argparse import Namespace
 from typing import Any
 from urllib.parse import quote
 
-from agentos.config import load
 from agentos.errors import UserError
-from agentos.interfaces.session import Session
+from agentos.interfaces.session import Session, ready
 from agentos.interfaces.show import clean
 from agentos.types.units import show_seconds
 
@@ -22,9 +21,7 @@ def review(args: Namespace) -> int:
         raise UserError(f"which reply? `agentos review` lists those that wait: agentos review {args.action} ID")
     if args.action == "refuse" and not args.reason.strip():
         raise UserError(f"a refusal takes a reason: agentos review refuse {args.id} --reason …")
-    session = Session(load(), user=args.user, quiet=args.json)
-    session.client.wait()
-    session.printer.settle()
+    session = ready(args)
     if args.action is None:
         return _list(session, args.json)
     path = f"/v1/reviews/{quote(args.id, safe='')}"

@@ -13,7 +13,7 @@ from typing import Any
 from agentos.config import load
 from agentos.errors import DeniedError, UserError
 from agentos.interfaces.columns import Column, laid
-from agentos.interfaces.session import Session
+from agentos.interfaces.session import Session, ready
 from agentos.interfaces.show import clean
 
 _COLUMNS = (Column("RULE"), Column("WHERE"), Column("REASON", rank=1))
@@ -32,7 +32,7 @@ def policy(args: Namespace) -> int:
 
 def _show(args: Namespace) -> int:
     """The rules that the system decides by, and the change that it refused, if there is one."""
-    session = _ready(args)
+    session = ready(args)
     said = session.client.request("GET", "/v1/policy")
     if args.json:
         print(json.dumps(said, ensure_ascii=False))
@@ -105,7 +105,7 @@ def _explain(args: Namespace) -> int:
     if len(args.words) not in (1, 2):
         raise UserError("who would call what? agentos policy explain USER SYSCALL, or a question in quotes")
     given = _object(args.given)
-    session = _ready(args)
+    session = ready(args)
     if len(args.words) == 1:
         if args.words[0] in _users(session):
             raise UserError(f"which call of {args.words[0]!r}? agentos policy explain {args.words[0]} SYSCALL")
@@ -160,13 +160,6 @@ def _object(text: str) -> dict[str, Any] | None:
     if not isinstance(said, dict):
         raise UserError("--args must be a JSON object of arguments by name; nothing was explained")
     return said
-
-
-def _ready(args: Namespace) -> Session:
-    session = Session(load(), user=args.user, quiet=args.json)
-    session.client.wait()
-    session.printer.settle()
-    return session
 
 
 def _moment(seconds: float) -> str:

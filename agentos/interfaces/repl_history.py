@@ -53,9 +53,13 @@ class SealedHistory(FileHistory):
     def store_string(self, string: str) -> None:
         """Adds a line; where the disk or the key refuses, it is remembered until the prompt ends."""
         with suppress(AgentosError, OSError):
-            super().store_string(self._sealer.text(string, _PLACE))
+            self._put(string)
+
+    def _put(self, string: str) -> None:
+        super().store_string(self._sealer.text(string, _PLACE))
 
     def _write_anew(self, lines: list[str]) -> None:
+        """Seals all of them, or leaves the file as it is."""
         path = Path(os.fspath(self.filename))  # type: ignore[arg-type]
         part = path.with_name(f"{path.name}.part")
         with suppress(AgentosError, OSError):
@@ -63,5 +67,7 @@ class SealedHistory(FileHistory):
             os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             fresh = SealedHistory(part)
             for line in reversed(lines):
-                fresh.store_string(line)
+                fresh._put(line)
+            with part.open("rb") as written:
+                os.fsync(written.fileno())
             part.replace(path)

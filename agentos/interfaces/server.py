@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ from agentos.config import Settings
 from agentos.errors import AgentosError, UserError
 from agentos.interfaces import tls
 from agentos.interfaces.place import listening, only_system, own_folder
-from agentos.redact.logged import Discreet
+from agentos.redact import logged
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +44,7 @@ def serve(settings: Settings, http: str = "", detached: bool = False) -> int:
         tls.serving(settings.tls_cert, settings.tls_key)  # what is wrong with them is told before anything starts
     os.umask(0o077)
     own_folder(settings.home)
-    said = logging.StreamHandler(sys.stderr)
-    said.setFormatter(Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[said], level=logging.INFO)
+    logged.to_stderr()
     for noisy in ("httpx", "uvicorn.error", "uvicorn.access", "LiteLLM", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     with contextlib.ExitStack() as stack:

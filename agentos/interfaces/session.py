@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentos.config import Settings
+from agentos.config import Settings, load
 from agentos.errors import AgentosError
 from agentos.interfaces.client import Client, Event
 from agentos.interfaces.show import Printer
@@ -183,3 +184,11 @@ def answer_lines(session: Session, lines: Iterator[str]) -> int:
             return failed
         code = code or failed
     return code
+
+
+def ready(args: Namespace, quiet: bool = False) -> Session:
+    """A command's session, once the system is up; with `--json`, or where it is asked for, it is quiet."""
+    session = Session(load(), user=args.user, quiet=quiet or getattr(args, "json", False))
+    session.client.wait()
+    session.printer.settle()
+    return session

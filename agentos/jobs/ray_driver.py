@@ -10,7 +10,6 @@ import logging
 import math
 import os
 import socket
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,7 @@ from agentos.jobs.identity import Claim
 from agentos.jobs.ray_link import PATIENCE, Link, Run
 from agentos.jobs.scheduling import Node
 from agentos.jobs.wire import Nodes, Terms, pack, receive
-from agentos.redact.logged import Discreet
+from agentos.redact import logged
 
 log = logging.getLogger(__name__)
 
@@ -261,9 +260,7 @@ def main() -> None:
     ours = socket.socket(fileno=os.dup(0))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    said = logging.StreamHandler(sys.stderr)
-    said.setFormatter(Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[said], level=logging.INFO)
+    logged.to_stderr()
     asyncio.run(_main(ours))
     ray.shutdown()
 

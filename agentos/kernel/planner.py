@@ -18,6 +18,7 @@ from agentos.kernel.retrieval import Found, Retrieval
 from agentos.kernel.sheets import Sheets
 from agentos.kernel.spans import SpanFinder, without_repeats
 from agentos.kernel.tuned import Manifest
+from agentos.redact import Redactor
 from agentos.registry import Registry
 from agentos.types import Completed, Engine, Generation, Json, Message, Plan, Prompt, Step
 
@@ -151,8 +152,6 @@ class Planner:
         return planned
 
     async def _planned_apart(self, sentence: str, name: str, correction: Correction | None) -> Planned:
-        from agentos.redact import Redactor  # its patterns take a moment to compile, and most systems need none here
-
         redactor = Redactor()
 
         def without(text: str) -> str:

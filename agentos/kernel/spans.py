@@ -159,7 +159,7 @@ def durations(pieces: Sequence[str]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     done = 0
     for first, piece in enumerate(pieces):
-        if first < done or not (_BEGINS.match(piece) or _WORDED.fullmatch(piece) or piece.lower() in ("always",)):
+        if first < done or not (_BEGINS.match(piece) or _WORDED.fullmatch(piece)):
             continue
         for last in range(min(len(pieces), first + MOST_PIECES), first, -1):
             window = "".join(pieces[first:last])

@@ -176,15 +176,10 @@ class Audit:
         """
         return self._cover.sign()
 
-    def verify(self, kept: Head | None = None) -> Verified:
-        """Reads the whole trail and its heads, and names the first row that is not what was written.
-
-        Args:
-            kept: A head that was kept elsewhere. Where the database and the heads were both put back to an older pair
-                that fits, only that tells.
-        """
+    def verify(self) -> Verified:
+        """Reads the whole trail and its heads, and names the first row that is not what was written."""
         self.sign()
-        return verifying.verify(self._store.connection, self._folder, own_key(self._folder), kept)
+        return verifying.verify(self._store.connection, self._folder, own_key(self._folder))
 
     def export(self, user: str | None, since: str | None) -> Iterator[str]:
         """The trail as lines of JSON with a signed head at the end, some lines at once; see exporting.py.

@@ -13,7 +13,8 @@ import cedarpy
 
 from agentos.errors import unknown
 from agentos.policy.audit import ruling
-from agentos.policy.reload import RANK, InForce, Loaded, Parties, Reloading
+from agentos.policy.people import ROLES, lower
+from agentos.policy.reload import InForce, Loaded, Parties, Reloading
 from agentos.policy.rules import Rules
 from agentos.policy.schema import REVIEW, Shape
 from agentos.registry import Registry
@@ -113,10 +114,10 @@ class Monitor:
     def reviews(self, caller: Caller) -> Decision:
         """Whether a caller may decide over replies that are held for review; it is no syscall, and takes no yes."""
         registered = self._role_of(caller.user)
-        if registered not in RANK or caller.role not in RANK:
+        if registered not in ROLES or caller.role not in ROLES:
             return Denied("unknown-user", "policy knows no such user")
         try:
-            role = _lower(registered, caller.role)
+            role = lower(registered, caller.role)
             return self._judge(self._live.current(), _Question(REVIEW, caller.user, role, caller.door, {}), True)
         except Exception as error:
             log.error("the policy could not be evaluated for %s: %s", REVIEW.syscall, type(error).__name__)
@@ -140,13 +141,13 @@ class Monitor:
         """
         entry, loaded = self._registry[syscall], self._live.current()
         name = user or caller.user
-        role = self._role_of(name) or next((one for one in RANK if one == name), None)
+        role = self._role_of(name) or next((one for one in ROLES if one == name), None)
         if role is None:
             raise unknown("user", name, [])
         if owner and self._role_of(owner) is None:
             raise unknown("user", owner, [])
         if name == caller.user:
-            role = _lower(role, caller.role)
+            role = lower(role, caller.role)
         who = Caller(name, role, door=caller.door)
         if owner is None and args is not None and (item := loaded.shapes.get(syscall)):
             owner = self._real_owner(item, args)
@@ -182,13 +183,13 @@ class Monitor:
         registered = self._role_of(caller.user)
         if registered is None:
             return Denied("unknown-user", "policy knows no such user")
-        if registered not in RANK or caller.role not in RANK:
+        if registered not in ROLES or caller.role not in ROLES:
             return Denied("unknown-role", "policy knows no such role")
         if not call.args.keys() <= item.params:
             return Denied("unvalidated", "the arguments do not fit the syscall")
         owner = self._real_owner(item, call.args)
         # A key may hold less than its user's role, and a role that was taken away is gone at once.
-        role = _lower(registered, caller.role)
+        role = lower(registered, caller.role)
         question = _Question(item, caller.user, role, caller.door, call.args, owner, tuple(call.outside))
         return self._judge(loaded, question, confirmed)
 
@@ -236,7 +237,3 @@ class Monitor:
 def _crashed(entry: Syscall, error: Exception) -> Denied:
     log.error("the policy could not be evaluated for %s: %s", entry.name, type(error).__name__)
     return Denied("policy-error", "the policy could not be evaluated, so the answer is no")
-
-
-def _lower(one: Role, other: Role) -> Role:
-    return one if RANK[one] <= RANK[other] else other

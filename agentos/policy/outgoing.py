@@ -17,7 +17,7 @@ from typing import Protocol
 from agentos.errors import UserError
 from agentos.policy.masks import Masks
 from agentos.policy.output import FILE, STRICT, Reply, Rule, read, shipped
-from agentos.policy.people import ROLES
+from agentos.policy.people import lower
 from agentos.redact import Stream
 from agentos.types import Caller, Role
 
@@ -171,7 +171,7 @@ class Outgoing:
         """
         registered = self._role_of(caller.user)
         # A role that was taken away is gone at once, for a run that goes on from a checkpoint, too.
-        role = caller.role if registered is None else min(registered, caller.role, key=ROLES.index)
+        role = caller.role if registered is None else lower(registered, caller.role)
         some = _acting([rule for rule in self.rules if rule.concerns(caller.user, role, model)])
         if not some:
             return None

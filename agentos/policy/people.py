@@ -158,7 +158,7 @@ class People:
             " from api_keys k join users u on u.name = user where ? is null or user = ? order by k.created desc",
             (user, user),
         )
-        return [Key(i, who, _lower(role, held), *rest) for i, who, role, held, *rest in rows]
+        return [Key(i, who, lower(role, held), *rest) for i, who, role, held, *rest in rows]
 
     def revoke_key(self, key: str) -> None:
         """Ends a key, by its id.
@@ -186,7 +186,7 @@ class People:
             return None
         if row[5] is None or self._clock() - row[5] > _USE_EVERY:
             self._store.connection.execute("update api_keys set last_use = ? where id = ?", (self._clock(), row[0]))
-        return Caller(row[1], _lower(row[2], row[3]), session, door)
+        return Caller(row[1], lower(row[2], row[3]), session, door)
 
     def caller_as(self, owner: Caller, user: str) -> Caller:
         """Another user as seen by policy, with that user's role; only an administrator may act for others.
@@ -227,7 +227,8 @@ def _fit(user: str, role: str) -> None:
         raise UserError(f"there is no role {role!r}; there are: {', '.join(ROLES)}. Nothing was changed.")
 
 
-def _lower(one: Role, other: Role) -> Role:
+def lower(one: Role, other: Role) -> Role:
+    """Which of two roles may do less."""
     return min(one, other, key=ROLES.index)
 
 

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import cedarpy
 
 from agentos.errors import UserError
+from agentos.policy.people import ROLES
 from agentos.policy.rules import Rule, Rules, RulesError, added, compile_rules, is_policy, shipped
 from agentos.policy.schema import Shape, cedar_schema, shape
 from agentos.registry import Registry
@@ -34,7 +35,6 @@ EVERY = 1.0
 """Seconds between two looks at the folder."""
 SETTLED = 0.1
 """Seconds for which a file must not have changed: until then somebody may be writing it, or the next of several."""
-RANK: dict[Role, int] = {"viewer": 0, "operator": 1, "admin": 2}
 _CACHED = 1024
 
 
@@ -222,7 +222,8 @@ def _fresh(seen: _Seen, now: float) -> bool:
 
 def _compiled(files: Mapping[str, str], shapes: Mapping[str, Shape], now: float) -> Loaded:
     rules = compile_rules(files, cedar_schema(shapes.values()))
-    roles = cedarpy.Entities.from_json_str(json.dumps([_entity("Role", name, {}, None) for name in RANK]), rules.schema)
+    named = json.dumps([_entity("Role", name, {}, None) for name in ROLES])
+    roles = cedarpy.Entities.from_json_str(named, rules.schema)
 
     @lru_cache(_CACHED)
     def graph(asked: Parties) -> cedarpy.Entities:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
+
+from agentos.redact.finder import find
 
 
 def hidden(text: str) -> str:
@@ -10,8 +13,6 @@ def hidden(text: str) -> str:
 
     No number says which one: who reads a record is to learn of none, nor whether two are the same.
     """
-    from agentos.redact.finder import find  # its patterns take a moment to compile, and a start waits for none
-
     pieces: list[str] = []
     done = 0
     for entity in find(text):
@@ -26,3 +27,10 @@ class Discreet(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         return hidden(super().format(record))
+
+
+def to_stderr() -> None:
+    """Has the process write its log there, without private values."""
+    said = logging.StreamHandler(sys.stderr)
+    said.setFormatter(Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[said], level=logging.INFO)

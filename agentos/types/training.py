@@ -79,6 +79,7 @@ class AdapterRequest:
     """What the run calls what it makes."""
     epochs: int = 1
     learning_rate: float = 4e-4
+    """For updates of eight rows, which they all have."""
     seed: int = 0
     rank: int = 16
     adapter: Path | None = None

@@ -43,6 +43,16 @@ def test_without_its_key_the_prompt_has_no_history_and_no_trouble(tmp_path: Path
     assert list(SealedHistory(tmp_path / "history").load_history_strings()) == ["in clear", "load zeta"]
 
 
+def test_lines_in_clear_stay_where_they_cannot_be_sealed(tmp_path: Path) -> None:
+    file = tmp_path / "history"
+    SealedHistory(file).store_string("load zeta")
+    (tmp_path / KEY).unlink()
+    file.unlink()
+    FileHistory(str(file)).store_string("in clear")
+    for _ in range(2):
+        assert list(SealedHistory(file).load_history_strings()) == ["in clear"]
+
+
 def test_where_nothing_can_be_written_it_lasts_as_long_as_the_prompt(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert isinstance(history(Settings(home=tmp_path / "file" / "home")), InMemoryHistory)
