@@ -6,8 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import regex
+
 from agentos.policy.output import Rule
 from agentos.redact import Redactor, find
+from agentos.redact.keys import SHAPES
 from agentos.redact.redactor import AHEAD
 from agentos.redact.shadow import Shadow
 
@@ -19,6 +22,13 @@ _UNBROKEN = {"API_KEY"}
 """Kinds whose values have no spaces in them but for private keys: a stream holds unbroken runs back anyhow, and where
 no such key has begun it waits for no more, so that what holds none comes word by word."""
 _BEGUN, _PRIVATE = re.compile(rb"-----BEGIN [A-Z0-9 ]*-{0,4}\Z"), b"PRIVATE KEY"
+_WORDS = re.compile(r"[A-Za-z \t\n.,;:!?()\"'*#\u3400-\u9fff\u3001\u3002\uff0c\uff1a\uff1b\uff1f\uff01]{1,200}")
+"""Prose: nothing else is looked at twice."""
+_LAST = re.compile(r"[^\s\u3001-\u9fff]*\Z")
+_SHAPE = regex.compile(SHAPES, regex.ASCII)
+_ANY = "7Qz9fK2mX4vB8nR1tY6wJ3"
+"""What a key might go on with, where the words before it make it one."""
+_CLOSING = {'"': '"', "'": "'", "`": "`", "“": "”"}
 _HEADER = 128
 """How far back the first line of a private key may begin that is not complete yet."""
 
@@ -53,6 +63,21 @@ class Masks(Redactor):
         data = Shadow(held).data
         begun = _HEADER if _BEGUN.search(data, max(0, len(data) - _HEADER)) else 1
         return max(self._ahead, begun, AHEAD if _PRIVATE in data else 1)
+
+    def idle(self, behind: str, held: str) -> bool:
+        """Whether a piece is prose, of which no key can be the beginning: it need not wait for the word's end."""
+        if self._finders or self._kinds - _UNBROKEN or not _WORDS.fullmatch(held):
+            return False
+        text = behind[-_HEADER:] + held
+        if self.waits(text) > 1:
+            return False
+        last = _LAST.search(text)
+        assert last is not None
+        run = last.group()
+        if any(_SHAPE.match(run[at.start() :], partial=True) for at in re.finditer(r"\b\w", run, re.ASCII)):
+            return False
+        ends = ["", *(_CLOSING[mark] for mark in {*text} & {*_CLOSING})]
+        return all(item.end <= len(text) for end in ends for item in find(text + _ANY + end, self._kinds))
 
     def mask(self, text: str) -> str:
         """A whole text."""

@@ -44,6 +44,8 @@ _SHAPES = (
     r"hooks\.slack\.com/services/T[A-Z0-9]+/B[A-Z0-9]+/[A-Za-z0-9]{16,}",
     r"NRAK-[A-Z0-9]{20,}",
 )
+SHAPES = rf"(?:{'|'.join(_SHAPES)}|sk-[A-Za-z0-9_-]{{16,}})"
+"""All that is a key by its shape alone."""
 _HOOKS = (
     r"(?:qyapi\.weixin\.qq\.com/cgi-bin/webhook/send\?key=|(?:feishu\.cn|larksuite\.com)/open-apis/bot/(?:v2/)?hook/|"
     r"discord(?:app)?\.com/api/webhooks/\d+/|webhook\.office\.com/webhookb2/)"

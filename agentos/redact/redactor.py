@@ -53,6 +53,15 @@ class Redactor:
         """What a stream replaces: the private values that begin at `start` or later, in order and apart."""
         return [entity for entity in find(text) if entity.start >= start]
 
+    def idle(self, behind: str, held: str) -> bool:
+        """Whether no value begins in a piece of a stream that is not complete, whatever may follow.
+
+        Args:
+            behind: What was let out before.
+            held: The piece.
+        """
+        return False
+
     def waits(self, held: str) -> int:
         """How much of the end of a text is held back while more of it may come, at least 1."""
         return AHEAD

@@ -27,6 +27,9 @@ class Stream:
     def feed(self, chunk: str) -> str:
         """What can be let out now."""
         self._held += chunk
+        if self._redactor.idle(self._behind, self._held):
+            self._next = 0
+            return self._out(len(self._held), last=True)
         if len(self._held) < self._next:
             return ""
         waits = self._redactor.waits(self._held)

@@ -3,9 +3,11 @@
 import json
 import os
 import random
+from importlib import resources
 from pathlib import Path
 
 import pytest
+import yaml
 
 from agentos.errors import UserError
 from agentos.policy.audit import Audit
@@ -351,10 +353,34 @@ def test_a_stream_lets_out_what_the_whole_reply_would_have_become(seed: int) -> 
         assert out + stream.close() == Masks(rules).mask(text)
 
 
-def test_with_the_rules_that_ship_a_stream_comes_word_by_word(here: Here) -> None:
+def test_with_the_rules_that_ship_prose_does_not_wait(here: Here) -> None:
     leaving = here.outgoing.reply(VERA, "m", "q")
     assert leaving is not None
-    assert [leaving.feed(piece) for piece in ("It ", "is ", "fine", ". 今天", "天气不错", "。")] == [
-        "It", " is", " ", "fine. 今", "天天气不", "错",
-    ]
-    assert leaving.close().rest == "。"
+    pieces = ["The", " story", " is ", "fine", ". 今天", "天气不错", "。", '"So', " it", ' is"']
+    assert [leaving.feed(piece) for piece in pieces] == pieces
+    assert leaving.close().rest == ""
+
+
+def test_what_a_key_may_begin_with_waits(here: Here) -> None:
+    for begun in ("s", "sk", "-", "AK", "see 12", "the api key is Wonder", 'token: "Wonder', "令牌：abc"):
+        assert begun not in _begun(here, begun)
+
+
+def _begun(here: Here, begun: str) -> str:
+    leaving = here.outgoing.reply(VERA, "m", "q")
+    assert leaving is not None
+    return leaving.feed(begun)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 19])
+def test_no_key_leaves_in_part_however_the_stream_is_cut(size: int) -> None:
+    rules, looked = list(read({"f": shipped()})), 0
+    cases = yaml.safe_load(resources.files("agentos.evals").joinpath("redact.yaml").read_text("utf-8"))["cases"]
+    for text in (f"{before}{case['text']}" for case in cases for before in ("", "Well, then. ")):
+        masked = Masks(rules).mask(text)
+        if masked == text:
+            continue
+        stream = Stream(Masks(rules))
+        assert "".join(stream.feed(text[at : at + size]) for at in range(0, len(text), size)) + stream.close() == masked
+        looked += 1
+    assert looked > 50
