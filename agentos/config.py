@@ -48,8 +48,13 @@ class Settings:
     job_memory: str = _doc("memory that jobs may ask for together, such as `16GiB`; default: the machine's", "")  # type: ignore[assignment]
     cluster: str = _doc("the Ray cluster that jobs run on: `auto` or `HOST:PORT`; default: this machine alone", "")  # type: ignore[assignment]
     undo_hours: float = _doc("how long something deleted can be brought back", 24.0)  # type: ignore[assignment]
+    approval_hours: float = _doc("how long a held call can be approved; then it is refused", 24.0)  # type: ignore[assignment]
     remote_timeout: float = _doc("seconds a remote model may take to answer", 60.0)  # type: ignore[assignment]
     redact_local: bool = _doc("private data becomes placeholders for models on this machine, too", False)  # type: ignore[assignment]
+    plain: bool = _doc("for screen readers: nothing is drawn over, no box characters, one line for each change", False)  # type: ignore[assignment]
+    http_queue: int = _doc("requests over HTTP that may wait for one model; more are told to come back (429)", 64)  # type: ignore[assignment]
+    http_rate: int = _doc("requests a minute for each key; 0: no limit", 0)  # type: ignore[assignment]
+    http_drain: float = _doc("seconds that answers under way are given at the system's end", 20.0)  # type: ignore[assignment]
     lang: str = _doc("`en` or `zh`, for text that answers no sentence; default: the locale's", "")  # type: ignore[assignment]
 
     @property

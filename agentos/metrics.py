@@ -5,7 +5,7 @@ Labels are names of syscalls, models and engines: nothing that a person wrote, a
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 _CALL = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _PLAN = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30)
@@ -38,6 +38,32 @@ class Metrics:
             "agentos_model_load_seconds", "How long loading a model took.", ["engine"], registry=self.registry,
             buckets=_LOAD,
         )
+
+        self._requests = Counter(
+            "agentos_http_requests", "Requests at the doors, by route and status.", ["route", "status"],
+            registry=self.registry,
+        )
+        self._request_seconds = Histogram(
+            "agentos_http_request_seconds", "How long requests took, streams to their end.", ["route"],
+            registry=self.registry, buckets=_CALL,
+        )
+        self._answering = Gauge("agentos_http_answering", "Answers under way.", registry=self.registry)
+        self._queued = Gauge(
+            "agentos_http_queued", "Requests that wait for their turn at a model.", registry=self.registry
+        )
+
+    def requested(self, route: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        self._requests.labels(route, status).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def queued(self, more: int) -> None:
+        """So many more requests wait for their turn, or less."""
+        self._queued.inc(more)
+
+    def answering(self, more: int) -> None:
+        """So many more answers are under way, or less."""
+        self._answering.inc(more)
 
     def called(self, syscall: str, outcome: str, seconds: float) -> None:
         """A call that was let through has ended."""

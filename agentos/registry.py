@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata, resources
 from types import ModuleType
 
@@ -20,6 +20,8 @@ class Registry:
     def __init__(self) -> None:
         """An empty table."""
         self._entries: dict[str, Syscall] = {}
+        self.version = 0
+        """Grows with each change, for what is derived from the table."""
 
     def add(self, entry: Syscall) -> None:
         """Adds one syscall.
@@ -31,6 +33,33 @@ class Registry:
             first = self._entries[entry.name].owner
             raise ValueError(f"syscall {entry.name!r} is defined twice: by {first} and by {entry.owner}")
         self._entries[entry.name] = entry
+        self.version += 1
+
+    def mounted(self, mount: str, entries: Iterable[Syscall]) -> tuple[Syscall, ...]:
+        """Puts the syscalls of a mounted server in place of those it had, and gives these; none takes them all out.
+
+        Raises:
+            ValueError: one of them is not that server's, or another syscall has its name; the table is as it was.
+        """
+        before = tuple(entry for entry in self if entry.mount == mount)
+        kept = {name: entry for name, entry in self._entries.items() if entry.mount != mount}
+        for entry in entries:
+            if not mount or entry.mount != mount:
+                raise ValueError(f"syscall {entry.name!r} is not of the server {mount!r}")
+            if entry.name in kept:
+                raise ValueError(f"syscall {entry.name!r} is defined already: by {kept[entry.name].owner}")
+            kept[entry.name] = entry
+        self._entries = kept
+        self.version += 1
+        return before
+
+    def own(self) -> Registry:
+        """The table without what mounted servers carry out."""
+        table = Registry()
+        for entry in self:
+            if not entry.mount:
+                table.add(entry)
+        return table
 
     def add_module(self, module: ModuleType, family: str, owner: str = "agentos") -> None:
         """Adds every marked function that the module itself defines."""

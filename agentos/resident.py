@@ -114,7 +114,7 @@ class KernelModel:
             async def plan(text: str) -> Plan:
                 return (await planner.plan(text)).plan
 
-            known[sha] = asdict(await probe(table, plan))
+            known[sha] = asdict(await probe(table.own(), plan))
             told.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             told.write_text(json.dumps(known), "utf-8")
         Probed(**known[sha]).check(name)
@@ -261,7 +261,7 @@ class Schooling:
         folder = self._settings.home / "kernel" / f"lessons-{ident}"
         more, earlier = [], None
         if feedback:
-            more = await asyncio.to_thread(self.feedback.rows, self._table, seed)
+            more = await asyncio.to_thread(self.feedback.rows, self._table.own(), seed)
             if not more:
                 raise UserError(
                     "there is nothing to learn from yet: agentos kernel correct SENTENCE PLAN, or agree that more is "
@@ -271,7 +271,7 @@ class Schooling:
             found = self._adapters.in_force(self._models.bases.fetched(self._settings.kernel_model))
             earlier = None if found is None else found[0]
         made = await asyncio.to_thread(
-            partial(lessons.write, self._table, folder, rows=wanted, seed=seed, more=more)
+            partial(lessons.write, self._table.own(), folder, rows=wanted, seed=seed, more=more)
         )
         (folder / _RECIPE).write_text(json.dumps(made.recipe), "utf-8")
         how = AdapterRequest(made.held, f"kernel-{ident}", epochs, seed=seed, adapter=earlier)

@@ -90,7 +90,7 @@ class KeyFile:
         """Holds the key against the one that was here before."""
         if self.mark is None:
             return
-        told = hashlib.sha256(b"agentos key " + key).hexdigest()[:32].encode()
+        told = mark_of(key)
         try:
             before = self.mark.read_bytes().strip()
         except FileNotFoundError:
@@ -139,6 +139,11 @@ class KeyFile:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
             raise Failed(f"the key file {path} could not be made ({error.strerror}); nothing was stored") from error
+
+
+def mark_of(key: bytes) -> bytes:
+    """What a key's mark holds: enough to tell it from another one, and nothing of the key."""
+    return hashlib.sha256(b"agentos key " + key).hexdigest()[:32].encode()
 
 
 class Unreadable(Failed):

@@ -36,13 +36,18 @@ class Store:
         self.path = path
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, lasting: bool = True) -> Iterator[sqlite3.Connection]:
         """All or nothing.
+
+        Args:
+            lasting: Whether it is on disk when it returns; else it is with the next one that is.
 
         Raises:
             Failed: the disk is full or refuses; nothing was written.
         """
         try:
+            if not lasting:
+                self.connection.execute("pragma synchronous=normal")
             self.connection.execute("begin immediate")
             yield self.connection
             self.connection.execute("commit")
@@ -55,6 +60,20 @@ class Store:
             if self.connection.in_transaction:
                 self.connection.execute("rollback")
             raise
+        finally:
+            if not lasting:
+                self.connection.execute("pragma synchronous=full")
+
+    def add_column(self, table: str, column: str, definition: str) -> None:
+        """Gives a table that an earlier version made a column that it lacks.
+
+        Args:
+            table: Its name.
+            column: The column's name.
+            definition: Its type and, where rows must have a value, `not null default …`.
+        """
+        if column not in {row[1] for row in self.connection.execute(f"pragma table_info({table})")}:
+            self.connection.execute(f"alter table {table} add column {column} {definition}")
 
     def close(self) -> None:
         """Closes the connection."""

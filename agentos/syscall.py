@@ -60,6 +60,8 @@ class Syscall:
     """Fields of its result that are, where the others are not."""
     destinations: tuple[str, ...] = ()
     """Parameters that say where data, money or access goes, for rules; `body.link` is the links in `body`."""
+    mount: str = ""
+    """The mounted server that carries it out; empty for a function of this installation."""
 
     @property
     def family(self) -> str:
@@ -94,8 +96,12 @@ class Syscall:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """JSON Schema of the arguments."""
-        return self.model.model_json_schema()
+        """JSON Schema of the arguments, each with its description."""
+        said: dict[str, Any] = self.model.model_json_schema()
+        for param in self.params:
+            if param.doc:
+                said["properties"][param.name]["description"] = param.doc
+        return said
 
 
 def _fault(call: Syscall, error: Any) -> str:

@@ -18,6 +18,7 @@ from agentos.datasets.service import DatasetService
 from agentos.dispatch.context import Services
 from agentos.dispatch.dispatcher import Dispatcher, as_json
 from agentos.dispatch.looking import Looks, Read
+from agentos.dispatch.mounting import Mounting
 from agentos.engines.make import maker, served
 from agentos.errors import AgentosError, Retry
 from agentos.jobs.make import executor
@@ -33,11 +34,9 @@ from agentos.kernel.runs import Runs
 from agentos.kernel.view import KernelState
 from agentos.metrics import Metrics
 from agentos.models.service import ModelService
-from agentos.policy.approvals import Approvals
-from agentos.policy.audit import Audit
-from agentos.policy.monitor import Monitor
+from agentos.mounts.service import Mounts
+from agentos.policy.govern import govern
 from agentos.policy.outgoing import Outgoing
-from agentos.policy.owners import Owners
 from agentos.policy.people import People
 from agentos.policy.reviews import Reviews
 from agentos.policy.trash import TrashCan
@@ -115,13 +114,10 @@ class System:
         settings = self.settings
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.store = Store(settings.database)
-        self.people = People(self.store)
-        owners = self._owners = Owners(self.store)
-        policies = settings.home / "policies"
-        self.monitor = Monitor(self.registry, self.people.role_of, owner_of=self._owner_of, extra=policies)
-        self.approvals = Approvals(self.store, self.registry)
-        self.audit = Audit(self.store, self.registry)
-        self.audit.recover()
+        policies, mounts = settings.home / "policies", Mounts(self.store, self.registry)
+        rule = self.governance = govern(settings, self.store, self.registry, self._owner_of)
+        self.people, self._owners, self.monitor = rule.people, rule.owners, rule.monitor
+        self.approvals, self.audit = rule.approvals, rule.audit
         self.reviews = Reviews(self.store, self.audit, self.monitor.reviews, self.people.owner().user)
         self.outgoing = Outgoing(policies, self.people.role_of, self.reviews)
         self.trash, self.secrets = TrashCan(self.store, settings), Secrets(self.store)
@@ -134,7 +130,8 @@ class System:
         self.models.start()
         machine = Machine()
         self.jobs = JobService(
-            self.store, executor(settings, machine.room()), OURS, settings.jobs, vault=self.secrets, masker=Masker
+            self.store, executor(settings, machine.room()), OURS, settings.jobs, vault=self.secrets, masker=Masker,
+            quotas=rule.quotas,
         )
         self.datasets = DatasetService(settings.home / "datasets", self.trash, redact=_redacted)
         self.training = TrainingService(
@@ -149,9 +146,10 @@ class System:
         dispatcher = self.dispatcher = Dispatcher(
             self.registry, self.monitor, self.approvals, self.audit, services,
             names={"model": self.models.canonical, "job": self.jobs.canonical, "dataset": self.datasets.canonical},
-            made=owners.made, counts=self.metrics,
+            made=self._owners.made, counts=self.metrics, allowance=rule.allowances,
         )
-        self._looks = Looks(dispatcher, self.monitor, self.approvals, self.audit, services)
+        self._looks = Looks(dispatcher, self.monitor, self.audit, services)
+        self.mounting = Mounting(mounts, self.registry, self.monitor, self.approvals, self.audit)
         self.planner = Planner(
             self.registry, collect(self.registry), self.kernel_engine, known=self._known, timed=self._planned,
             adapter=lambda: self._kernel.adapter, private=settings.redact_local,
@@ -167,6 +165,7 @@ class System:
         await self.runs.recover(self.approvals.answered)  # before the door opens: an answer would be taken in twice
         self.ready, self.boot = True, "ready"
         self._spawn(self._purge())
+        self._spawn(rule.expiring(self.runs.go_on))
         self._spawn(self.planner.warm(lambda: bool(self.jobs.counts().get("running"))))
 
     async def plan_only(self, told: Progress) -> Planner:
@@ -195,7 +194,7 @@ class System:
         self.ready = False
         for task in list(self._background):
             task.cancel()
-        for part in ("runs", "training", "jobs", "models", "audit"):
+        for part in ("runs", "mounting", "training", "jobs", "models", "audit", "governance"):
             if hasattr(self, part):
                 await getattr(self, part).close()
         if hasattr(self, "resident"):
@@ -219,9 +218,10 @@ class System:
             "boot_total": self.boot_total, "boot_unit": self.boot_unit, "boot_error": self.boot_error,
         }
 
-    def run_sentence(self, text: str, caller: Caller) -> AsyncIterator[Event]:
-        """Plans a sentence and runs the plan."""
-        return self.runs.sentence(text, caller)
+    def run_sentence(self, text: str, caller: Caller, plan: str = "") -> AsyncIterator[Event]:
+        """Plans a sentence and runs the plan; or the one that the person made of it, in the plan language."""
+        self.governance.allowances.sentence(caller)
+        return self.runs.sentence(text, caller, plan)
 
     def run_call(
         self, syscall: str, args: Mapping[str, Json], caller: Caller, yes: bool = False
@@ -229,9 +229,7 @@ class System:
         """Runs one call."""
         return self.runs.call(syscall, args, caller, yes, self.settings.language)
 
-    async def look(
-        self, syscall: str, args: Mapping[str, Json], caller: Caller, read: Read | None = None
-    ) -> Json:
+    async def look(self, syscall: str, args: Mapping[str, Json], caller: Caller, read: Read | None = None) -> Json:
         """What a read gives, for a view that asks again each second; policy decides, the trail notes it once an hour.
 
         Raises:
@@ -259,6 +257,7 @@ class System:
 
     async def plan(self, text: str, caller: Caller, id: str = "") -> Plan:
         """Plans without running."""
+        self.governance.allowances.sentence(caller)
         return (await self.planner.plan(text, id)).plan
 
     async def cancel(self, run: str, caller: Caller) -> bool:
@@ -326,10 +325,10 @@ class System:
 
     async def _purge(self) -> None:
         while True:
-            stored = {row.model for row in self.models.listing("stored").models}
+            stored = {"model": {row.model for row in self.models.listing("stored").models}}
             for gone in self.trash.purge(time.time()):
-                if gone.name not in stored:
-                    self._owners.forget("Model", gone.name)
+                if gone.name not in stored.get(gone.kind, self.datasets.names()):
+                    self.governance.forget(gone.kind, gone.name)
             await asyncio.sleep(HOUR)
 
     def _spawn(self, work: Any) -> None:

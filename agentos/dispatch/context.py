@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from agentos.types import Audit, Caller, Datasets, Event, Jobs, KernelView, Models, Policy, Resources, Training, Trash
+from agentos.types import (
+    Audit,
+    Caller,
+    Datasets,
+    Event,
+    Jobs,
+    Json,
+    KernelView,
+    Logprob,
+    Models,
+    Policy,
+    Resources,
+    Training,
+    Trash,
+)
 
 Emit = Callable[[Event], Awaitable[None]]
 
@@ -49,6 +63,10 @@ class CallContext:
         """Tells the caller how far the call is."""
         await self._emit(Event("progress", {"message": message, "done": done, "total": total, "unit": unit}))
 
-    async def text(self, delta: str) -> None:
+    async def text(self, delta: str, logprobs: Sequence[Logprob] = ()) -> None:
         """Streams a piece of a model's answer."""
-        await self._emit(Event("text", {"text": delta}))
+        likely: list[Json] = [
+            {"token": one.token, "logprob": one.value, "top": [[text, value] for text, value in one.top]}
+            for one in logprobs
+        ]
+        await self._emit(Event("text", {"text": delta, "logprobs": likely} if likely else {"text": delta}))

@@ -6,16 +6,19 @@ import asyncio
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
+from agentos.dispatch.allowance import Allowance, Unlimited
 from agentos.dispatch.context import CallContext, Emit, Services
 from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed
+from agentos.policy.limits import OverQuota
 from agentos.registry import Registry
 from agentos.syscall import Syscall
-from agentos.types import Allowed, Approval, Call, Decision, Denied, Effect, Json, NeedsPerson
+from agentos.types import Allowed, Approval, Call, Caller, Decision, Denied, Effect, Event, Json, NeedsPerson
 
+Make = Callable[[CallContext], Awaitable[Any]]
 _WORDS = {Allowed: "allow", NeedsPerson: "confirm", Denied: "deny"}
 
 
@@ -24,6 +27,10 @@ class Judge(Protocol):
 
     def decide(self, call: Call, entry: Syscall, *, confirmed: bool = False) -> Decision:
         """Yes, yes once confirmed, or no."""
+        ...
+
+    def approves(self, call: Call, entry: Syscall, by: Caller) -> Decision:
+        """Whether a caller may say yes to a call that waits."""
         ...
 
 
@@ -118,6 +125,7 @@ class Dispatcher:
         names: Mapping[str, Callable[[str], str]] | None = None,
         made: Callable[[Syscall, object, str], None] = lambda entry, result, user: None,
         counts: Counts | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         """Wires the path.
 
@@ -131,6 +139,7 @@ class Dispatcher:
                 an alias cannot pass a rule about the thing itself.
             made: Told of each finished call, so that what it made has an owner.
             counts: Told of decisions and of what becomes of calls.
+            allowance: The quotas; none where None.
         """
         self._table = table
         self._judge = judge
@@ -140,6 +149,7 @@ class Dispatcher:
         self._names = names or {}
         self._made = made
         self._counts: Counts = counts or Uncounted()
+        self._allowance: Allowance = allowance or Unlimited()
 
     def validated(self, call: Call) -> tuple[Call, Syscall]:
         """The call with its arguments checked, filled in, and under the names that rules know.
@@ -150,23 +160,32 @@ class Dispatcher:
         entry = self._table[call.syscall]
         args = entry.validate(call.args)
         for name, known in self._names.items():
-            said = args.get(name)
+            said = args.get(name) if not entry.mount else None  # which knows other models and jobs than ours
             if isinstance(said, str):
                 args[name] = known(said)
         return replace(call, args=args), entry
 
     def check(self, call: Call) -> Decision:
-        """What policy says before the call is made; a standing yes counts.
+        """What policy says before the call is made; a standing yes counts, and so does a quota that is used up.
 
         Raises:
             UserError: as `validated`.
         """
         call, entry = self.validated(call)
         decision = self._judge.decide(call, entry)
-        if isinstance(decision, NeedsPerson) and self._standing.covers(call):
+        if isinstance(decision, NeedsPerson) and self.covered(call, entry):
             confirmed = self._judge.decide(call, entry, confirmed=True)
-            return confirmed if isinstance(confirmed, Allowed | Denied) else decision
-        return decision
+            decision = confirmed if isinstance(confirmed, Allowed | Denied) else decision
+        return decision if isinstance(decision, Denied) else self._allowance.room(call, entry) or decision
+
+    def confirms(self, call: Call) -> bool:
+        """Whether the caller may say yes to their own call beforehand.
+
+        Raises:
+            UserError: as `validated`.
+        """
+        call, entry = self.validated(call)
+        return isinstance(self._judge.approves(call, entry, call.caller), Allowed)
 
     def hold(self, call: Call, decision: NeedsPerson, run: str) -> str:
         """Keeps a call until a person answers; the hold itself is on the audit trail. Gives its id."""
@@ -180,8 +199,23 @@ class Dispatcher:
         answer: Literal["once", "no"] = "once" if isinstance(decision, Allowed) else "no"
         self._standing.settle(approval, answer, "policy", decision.rule if decision else "it no longer validates")
 
-    async def run(self, call: Call, approval: Approval | None, emit: Emit) -> Outcome:
+    def covered(self, call: Call, entry: Syscall) -> Approval | None:
+        """The standing yes that covers a call, as long as who gave it still may."""
+        found = self._standing.covers(call)
+        if found is None:
+            return None
+        giver = Caller(found.by, "admin")  # of this role and their own policy takes the lower
+        return found if isinstance(self._judge.approves(call, entry, giver), Allowed) else None
+
+    async def run(self, call: Call, approval: Approval | None, emit: Emit, make: Make | None = None) -> Outcome:
         """Makes the call, at most once: a call of an id that was made already gives what it gave then.
+
+        Args:
+            call: What policy judges and the trail records.
+            approval: A person's yes to it.
+            emit: Told of progress, and of text as it comes.
+            make: Does what the syscall does, with more than its arguments say (a conversation in place of a prompt);
+                the syscall itself where None.
 
         Raises:
             UserError: it does not validate.
@@ -193,18 +227,20 @@ class Dispatcher:
         past = self._trail.outcome_of(call.id)
         if past is not None and not (entry.effect == "read" and past.outcome != "done"):
             return _again(call, past)
-        approval = approval or self._standing.covers(call)
-        decision = self._judge.decide(call, entry, confirmed=approval is not None)
-        row = self._trail.decided(call, decision, approval)
-        self._counts.decided(call.syscall, _WORDS[type(decision)])
-        if isinstance(decision, NeedsPerson):
-            raise ApprovalNeeded(f"{call.syscall} waits for a person: {decision.reason}", "")
-        if isinstance(decision, Denied):
-            raise DeniedError(f"{call.syscall} was denied to {call.caller.user} by {decision.rule}: {decision.reason}")
-        context = CallContext(self._services, call.caller, call.id, emit)
+        approval = approval or self.covered(call, entry)
+        row = self._let(call, entry, approval)
+        result: Json = None
+        pieces = 0
+
+        async def counted(event: Event) -> None:
+            nonlocal pieces
+            pieces += event.kind == "text"
+            await emit(event)
+
+        context = CallContext(self._services, call.caller, call.id, counted)
         outcome, started = "failed", time.perf_counter()
         try:
-            value = await entry.function(context, **call.args)
+            value = await (entry.function(context, **call.args) if make is None else make(context))
             result = as_json(value)
             if not isinstance(result, dict):
                 raise TypeError(f"{call.syscall} gave a {type(value).__name__}, and must give a dataclass")
@@ -216,15 +252,43 @@ class Dispatcher:
             raise
         except AgentosError as error:
             self._trail.finished(row, "failed", str(error))
+            if isinstance(error, OverQuota):  # by what the call itself began, a job: the trail says which rule it was
+                self._trail.decided(call, error.decision)
+                self._counts.decided(call.syscall, "deny")
             raise
         except Exception as error:
             self._trail.finished(row, "failed", type(error).__name__)
             raise
         finally:
+            gave = result if outcome == "done" and isinstance(result, dict) else None
+            self._allowance.settle(call, entry, gave, pieces)
             self._counts.called(call.syscall, outcome, time.perf_counter() - started)
         self._made(entry, value, call.caller.user)
         self._trail.finished(row, "done", result)
         return Outcome(result, value)
+
+    def _let(self, call: Call, entry: Syscall, approval: Approval | None) -> int:
+        """Lets a call through; gives the row of the trail that says so.
+
+        Raises:
+            DeniedError: policy or a quota says no, which the trail has.
+            ApprovalNeeded: a person must confirm it first.
+            Failed: it could not be recorded; it must not run.
+        """
+        decision = self._judge.decide(call, entry, confirmed=approval is not None)
+        if isinstance(decision, Allowed):
+            decision = self._allowance.reserve(call, entry) or decision
+        try:
+            row = self._trail.decided(call, decision, approval)
+        except BaseException:
+            self._allowance.settle(call, entry, None, 0)
+            raise
+        self._counts.decided(call.syscall, _WORDS[type(decision)])
+        if isinstance(decision, NeedsPerson):
+            raise ApprovalNeeded(f"{call.syscall} waits for a person: {decision.reason}", "")
+        if isinstance(decision, Denied):
+            raise DeniedError(f"{call.syscall} was denied to {call.caller.user} by {decision.rule}: {decision.reason}")
+        return row
 
 
 def _again(call: Call, past: Past) -> Outcome:

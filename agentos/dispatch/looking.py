@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from agentos.dispatch.context import CallContext, Services
-from agentos.dispatch.dispatcher import Dispatcher, Judge, Standing, Trail, as_json
+from agentos.dispatch.dispatcher import Dispatcher, Judge, Trail, as_json
 from agentos.errors import DeniedError, UserError
 from agentos.types import Call, Denied, Event, Json, NeedsPerson
 
@@ -21,7 +21,7 @@ class Looks:
     """Makes reads for those who watch, by the dispatcher's own rules."""
 
     def __init__(
-        self, dispatcher: Dispatcher, judge: Judge, standing: Standing, trail: Trail, services: Services,
+        self, dispatcher: Dispatcher, judge: Judge, trail: Trail, services: Services,
         *, clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Reads what the dispatcher's calls read.
@@ -29,12 +29,11 @@ class Looks:
         Args:
             dispatcher: Validates.
             judge: Decides, at each look anew.
-            standing: Yeses given beforehand.
             trail: Notes who watches what.
             services: What syscalls reach.
             clock: Seconds, for what was noted.
         """
-        self._dispatcher, self._judge, self._standing = dispatcher, judge, standing
+        self._dispatcher, self._judge = dispatcher, judge
         self._trail, self._services, self._clock = trail, services, clock
         self._noted: dict[tuple[str, ...], float] = {}
 
@@ -53,7 +52,7 @@ class Looks:
         call, entry = self._dispatcher.validated(call)
         if entry.effect != "read":
             raise UserError(f"{entry.name} does more than read and cannot be watched; make it a call")
-        decision = self._judge.decide(call, entry, confirmed=self._standing.covers(call) is not None)
+        decision = self._judge.decide(call, entry, confirmed=self._dispatcher.covered(call, entry) is not None)
         if isinstance(decision, NeedsPerson):
             self._trail.decided(call, decision)
             raise DeniedError(f"{entry.name} waits for a person each time ({decision.reason}) and cannot be watched")

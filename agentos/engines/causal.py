@@ -19,14 +19,16 @@ from safetensors.torch import save_file
 from tokenizers.decoders import DecodeStream
 from torch import Tensor
 
+from agentos.engines import tools
 from agentos.engines.decoding import Chooser, Draft, Grammar, Prior, decode
+from agentos.engines.form import form
 from agentos.engines.kv import Segments, State, rotary_frequencies
 from agentos.engines.perplexity import perplexity
-from agentos.engines.stops import Shown
+from agentos.engines.stops import Emit, Likely, Shown
 from agentos.engines.tail import Tail
 from agentos.engines.weights import Head
 from agentos.errors import UserError
-from agentos.types import Completed, Generation, Message, ModelSpec, Prompt
+from agentos.types import Completed, Generation, Logprob, ModelSpec, Prompt
 
 
 class Causal:
@@ -83,25 +85,30 @@ class Causal:
         return fresh is not None
 
     def generate(
-        self, request: Generation, emit: Callable[[str], None], cancelled: Callable[[], bool]
+        self, request: Generation, emit: Emit, cancelled: Callable[[], bool]
     ) -> Completed:
         """Answers one request.
 
         Raises:
-            UserError: prompt and answer exceed the context.
+            UserError: prompt and answer exceed the context, or the schema is none that a grammar can be made of.
         """
         started = time.monotonic()
         self._passes = 0
-        prompt = self._form(request.prompt)
+        request = tools.held(request, self._added)
+        prompt = form(self._tokenizer, request)
         if request.max_tokens == 0:
             self._plan_ahead(prompt)
             return Completed("stop", "")
         pending, total = self._lay(prompt, request.adapted and self._tail is not None)
         grammar = Grammar(self._guidance(), request.grammar) if request.grammar else None
-        stream, shown, tokens = DecodeStream(skip_special_tokens=True), Shown(request.stop, emit), 0
+        likely = None if request.logprobs is None else Likely(emit)
+        stream, shown, tokens = DecodeStream(skip_special_tokens=True), Shown(request.stop, likely or emit), 0
         most = min(request.max_tokens, self.context - total)
         reason: Any = "stop"
-        choose = Chooser(self._head, request.temperature, request.seed, sums=grammar is not None)
+        choose = Chooser(
+            self._head, request.temperature, request.seed, top_p=request.top_p, tells=request.logprobs,
+            sums=grammar is not None,
+        )
         steps = decode(
             self._forward, self._rewind, choose, pending,
             grammar=grammar, draft=self._draft(request.draft), ends=self._ends, most=most,
@@ -110,7 +117,10 @@ class Causal:
         with self._adapted(request.adapted):
             for token in steps:
                 tokens += 1
-                if shown.add(stream.step(self._tokenizer.backend_tokenizer, token) or ""):
+                piece = stream.step(self._tokenizer.backend_tokenizer, token) or ""
+                if likely is not None:
+                    likely.token(self._likely(piece, choose.take()))
+                if shown.add(piece):
                     break
                 if cancelled():
                     reason = "cancelled"
@@ -159,22 +169,10 @@ class Causal:
         with contextlib.suppress(UserError):  # too long: the request itself will say so
             self._segment(prefix, block)
 
-    def _form(self, prompt: Prompt | tuple[Message, ...]) -> Prompt:
-        """The prompt as raw text, in the model's own chat form."""
-        if not isinstance(prompt, Prompt):
-            return Prompt(prefix=self._template([{"role": turn.role, "content": turn.content} for turn in prompt]))
-        if not prompt.chat:
-            return prompt
-        marks = ["\x01system\x01", "\x01user\x01"]
-        roles = [{"role": "system", "content": marks[0]}, {"role": "user", "content": marks[1]}]
-        before, _, rest = self._template(roles).partition(marks[0])
-        between, _, after = rest.partition(marks[1])
-        return Prompt(before + prompt.prefix, prompt.blocks, between + prompt.tail + after)
-
-    def _template(self, turns: list[dict[str, str]]) -> str:
-        if not self._tokenizer.chat_template:
-            return "\n".join(turn["content"] for turn in turns)
-        return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    def _likely(self, piece: str, told: tuple[float, list[tuple[int, float]]] | None) -> Logprob:
+        """A token and how likely it was; what had to come was certain."""
+        value, top = told or (0.0, [])
+        return Logprob(piece, value, tuple((self._piece(token), each) for token, each in top))
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
@@ -182,6 +180,11 @@ class Causal:
 
     def _piece(self, token: int) -> str:
         return str(self._tokenizer.decode([token]))
+
+    def _added(self, text: str) -> int | None:
+        """The id of a text that the tokenizer has as a token of its own, outside of its vocabulary of pieces."""
+        added: dict[str, int] = self._tokenizer.get_added_vocab()
+        return added.get(text)
 
     def _guidance(self) -> Any:
         if self._guide is None:

@@ -187,16 +187,22 @@ def decode(
 class Chooser:
     """Picks the likeliest token, or draws one at a temperature."""
 
-    def __init__(self, head: Any, temperature: float, seed: int | None, *, sums: bool = False) -> None:
+    def __init__(
+        self, head: Any, temperature: float, seed: int | None, *, top_p: float = 1.0, tells: int | None = None,
+        sums: bool = False,
+    ) -> None:
         """Over a head's logits.
 
         Args:
             head: The model's output layer.
             temperature: 0 takes the likeliest.
             seed: Of what is drawn; None draws otherwise each time.
+            top_p: Draws among the likeliest tokens that together have this probability.
+            tells: Of how many tokens beside the chosen one to tell how likely they were; None tells nothing.
             sums: Whether to sum up how much else might have been chosen.
         """
-        self._head, self._temperature = head, temperature
+        self._head, self._temperature, self._top_p, self._tells = head, temperature, top_p, tells
+        self._told: tuple[float, list[tuple[int, float]]] | None = None
         self._generator = torch.Generator()
         if seed is not None:
             self._generator.manual_seed(seed)
@@ -216,7 +222,25 @@ class Chooser:
             best = int(logits.argmax())
         else:
             odds = (logits / self._temperature).softmax(0).cpu()
-            best = int(torch.multinomial(odds, 1, generator=self._generator))
+            best = int(torch.multinomial(self._nucleus(odds), 1, generator=self._generator))
         if self.doubt is not None:
             self.doubt += float(logits.logsumexp(0) - logits[best])
+        if self._tells is not None:
+            sure = logits.log_softmax(0)
+            likeliest, places = sure.topk(min(self._tells, len(sure)))
+            named = places if allowed is None else allowed[places.to(allowed.device)]
+            self._told = float(sure[best]), list(zip(named.tolist(), likeliest.tolist(), strict=True))
         return best if allowed is None else int(allowed[best])
+
+    def take(self) -> tuple[float, list[tuple[int, float]]] | None:
+        """How likely the token chosen last was, and the likeliest ones; None where it was not chosen but certain."""
+        told, self._told = self._told, None
+        return told
+
+    def _nucleus(self, odds: Tensor) -> Tensor:
+        if self._top_p >= 1:
+            return odds
+        ordered, places = odds.sort(descending=True)
+        before = ordered.cumsum(0) - ordered
+        odds[places[before >= self._top_p]] = 0  # the likeliest one always stays
+        return odds

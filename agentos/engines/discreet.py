@@ -17,6 +17,7 @@ from agentos.types import (
     Completed,
     Engine,
     Generation,
+    Json,
     LoadedModel,
     Message,
     ModelSpec,
@@ -77,12 +78,15 @@ class Discreet:
 
         redactor = Redactor()
         back = Restored(redactor)
-        asked = replace(request, prompt=_without(request.prompt, redactor), draft=())
+        asked = replace(
+            request, prompt=_without(request.prompt, redactor), draft=(), schema=_gone(request.schema, redactor),
+            tools=tuple({name: _gone(said, redactor) for name, said in tool.items()} for tool in request.tools),
+        )
         async with aclosing(_stream(self._inner, asked)) as answer:
             async for item in answer:
                 if isinstance(item, Token):
-                    if said := back.feed(item.text):
-                        yield Token(said)
+                    if (said := back.feed(item.text)) or item.logprobs:
+                        yield Token(said, item.logprobs)
                     continue
                 if rest := back.close():
                     yield Token(rest)
@@ -129,4 +133,19 @@ def _without(prompt: Prompt | tuple[Message, ...], redactor: Redactor) -> Prompt
         return replace(
             prompt, prefix=gone(prompt.prefix), blocks=tuple(map(gone, prompt.blocks)), tail=gone(prompt.tail)
         )
-    return tuple(replace(turn, content=gone(turn.content)) for turn in prompt)
+    return tuple(
+        replace(
+            turn, content=gone(turn.content),
+            calls=tuple(replace(call, arguments=gone(call.arguments)) for call in turn.calls),
+        )
+        for turn in prompt
+    )
+
+
+def _gone(value: Json, redactor: Redactor) -> Json:
+    """A schema or a description with placeholders."""
+    if isinstance(value, str):
+        return redactor.redact(value)[0]
+    if isinstance(value, list):
+        return [_gone(item, redactor) for item in value]
+    return {name: _gone(item, redactor) for name, item in value.items()} if isinstance(value, dict) else value

@@ -144,7 +144,7 @@ class ChildEngine:
         try:
             async for line in answers:
                 if "token" in line:
-                    yield Token(line["token"])
+                    yield wire.read_token(line)
                 else:
                     finished = True
                     self._asked.discard(request.id)

@@ -132,7 +132,10 @@ def cause(status: int | None) -> str:
 class Leash:
     """The server, every process below it, and the line to whoever started them."""
 
-    def __init__(self, command: list[str], *, folder: str, vital: str, limit: int | None, oom: int) -> None:
+    def __init__(
+        self, command: list[str], *, folder: str, vital: str, limit: int | None, oom: int,
+        wire: tuple[int, int] = (-1, 2),
+    ) -> None:
         """Nothing runs yet.
 
         Args:
@@ -141,9 +144,10 @@ class Leash:
             vital: A process whose command line holds this text may not end alone; empty: only the server may not.
             limit: Most bytes the processes may hold together.
             oom: Added to how readily Linux takes them when memory runs out, up to 1000.
+            wire: Descriptors of this process that become the server's standard input and output: none, and the log.
         """
         self._command, self._folder, self._vital = command, Path(folder), vital.encode()
-        self._limit, self._oom = limit, oom
+        self._limit, self._oom, self._wire = limit, oom, wire
         self._server: subprocess.Popen[bytes] | None = None
         self._known: dict[int, str] = {}
         self._watched: dict[int, int] = {}
@@ -181,10 +185,15 @@ class Leash:
             with contextlib.suppress(OSError):
                 Path("/proc/self/oom_score_adj").write_text(str(self._oom), "ascii")
 
+        given, taken = self._wire
         self._server = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=2, env={**os.environ, "PYTHONPATH": path},
+            self._command, stdin=subprocess.DEVNULL if given < 0 else given, stdout=taken,
+            env={**os.environ, "PYTHONPATH": path},
             start_new_session=True, preexec_fn=bind,  # noqa: PLW1509 (this process has one thread)
         )
+        for end in self._wire:
+            if end > 2:  # they are the server's alone, so that who holds the others hears of its end
+                os.close(end)
         self._known[self._server.pid] = "the server"
 
     def _end(self, events: list[tuple[int, int]]) -> str:

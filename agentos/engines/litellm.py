@@ -23,9 +23,10 @@ from typing import Any, TypeVar
 from agentos.engines.attempts import attempt
 from agentos.engines.faults import Fault, Refused
 from agentos.engines.remote import PREFIX, Limits, Remote, Target, read, unit
-from agentos.engines.stops import Shown
+from agentos.engines.remote_chat import Calls, asked, likely, messages
+from agentos.engines.stops import Emit, Likely, Shown
 from agentos.errors import Failed, Retry, UserError
-from agentos.types import Completed, Generation, ModelSpec, Predicted, Prompt
+from agentos.types import Completed, Generation, ModelSpec, Predicted
 
 Result = TypeVar("Result")
 
@@ -67,6 +68,7 @@ class Backend:
             Failed: LiteLLM knows no provider for a name, a key is nowhere, or a setting is wrong.
         """
         self._remote: Remote = read(spec)
+        self._context = spec.context
         keys = spec.settings.get("keys") or {}
         if not isinstance(keys, dict) or not all(isinstance(value, str) for value in keys.values()):
             raise Failed(f"the setting 'keys' of {spec.name!r} must map names to texts; nothing was loaded")
@@ -87,7 +89,7 @@ class Backend:
         return {"device": "remote", "dtype": "", "context": spec.context}
 
     def generate(
-        self, request: Generation, emit: Callable[[str], None], cancelled: Callable[[], bool]
+        self, request: Generation, emit: Emit, cancelled: Callable[[], bool]
     ) -> Completed:
         """Asks the provider and streams its answer; where it cannot answer, the fallbacks are asked.
 
@@ -156,29 +158,37 @@ class Backend:
             async for _ in made:
                 pass
 
-    async def _answer(self, request: Generation, emit: Callable[[str], None]) -> Completed:
-        started, shown = time.monotonic(), Shown(request.stop, emit)
+    async def _answer(self, request: Generation, emit: Emit) -> Completed:
+        told = None if request.logprobs is None else Likely(emit)
+        started, shown = time.monotonic(), Shown(request.stop, told or emit)
         made = await attempt(
-            self._remote, lambda target, end: self._stream(target, end, request, shown), lambda: bool(shown.text)
+            self._remote, lambda target, end: self._stream(target, end, request, shown, told), lambda: bool(shown.text)
         )
+        if made.text != shown.text:  # calls of functions come whole, at the end
+            emit(made.text[len(shown.text) :])
         return dataclasses.replace(made, seconds=time.monotonic() - started)
 
-    async def _stream(self, target: Target, end: float, request: Generation, shown: Shown) -> Completed:
+    async def _stream(
+        self, target: Target, end: float, request: Generation, shown: Shown, told: Likely | None
+    ) -> Completed:
         limits, now = self._remote.limits, self._loop.time
-        messages, stream, cut = _messages(request.prompt), None, False
+        turns, stream, cut, calls = messages(request.prompt), None, False, Calls()
+        wanted = self._taken(target, asked(request, self._context))
         try:
             async with asyncio.timeout_at(min(end, now() + limits.first)) as patience:
                 stream = await self._litellm.acompletion(
-                    messages=messages, stream=True, stream_options={"include_usage": True},
-                    max_tokens=request.max_tokens, temperature=request.temperature,
-                    stop=list(request.stop) or None, seed=request.seed, **self._call(target),
+                    messages=turns, stream=True, stream_options={"include_usage": True}, **wanted, **self._call(target)
                 )
                 async for chunk in stream:
                     self._chunks += 1
                     for choice in chunk.choices:
                         said = choice.delta.content or ""
-                        if said or getattr(choice.delta, "reasoning_content", None):
+                        called = calls.take(getattr(choice.delta, "tool_calls", None))
+                        if said or called or getattr(choice.delta, "reasoning_content", None):
                             patience.reschedule(min(end, now() + limits.between))
+                        if told is not None:
+                            for one in likely(choice):
+                                told.token(one)
                         cut = cut or shown.add(said)
                     if cut:
                         break
@@ -194,7 +204,9 @@ class Backend:
         if finish == "content_filter":
             raise Refused(Fault("asker", "its provider's rules on content cut the answer off", UserError))
         text = shown.finish()
-        usage, counted = self._usage(target, messages, text, stream)
+        if made := calls.text():
+            text = f"{text}\n{made}" if text else made
+        usage, counted = self._usage(target, turns, text, stream)
         return Completed(
             "length" if finish == "length" else "stop", text, usage.prompt_tokens, _cached(usage),
             usage.completion_tokens, cost=self._cost(target, usage), counted=counted,
@@ -213,6 +225,14 @@ class Backend:
         tokens = getattr(usage, "prompt_tokens", 0) or 0
         cost = self._cost(target, usage) if usage is not None else None
         return Predicted((), unit(made.data, len(texts)), tokens, time.monotonic() - started, cost=cost)
+
+    def _taken(self, target: Target, wanted: dict[str, Any]) -> dict[str, Any]:
+        """What is asked of a provider; what it would not heed is not dropped in silence, where answers hang on it."""
+        known = self._litellm.get_supported_openai_params(target.model) or [*wanted]
+        for name in ("tools", "response_format", "logprobs"):
+            if name in wanted and name not in known:
+                raise Refused(Fault("asker", f"its provider takes no {name!r}; nothing was asked", UserError))
+        return wanted
 
     def _call(self, target: Target) -> dict[str, Any]:
         limits = self._remote.limits
@@ -248,7 +268,7 @@ class Backend:
             return None
         return row
 
-    def _usage(self, target: Target, messages: list[dict[str, str]], text: str, stream: Any) -> tuple[Any, bool]:
+    def _usage(self, target: Target, messages: list[dict[str, Any]], text: str, stream: Any) -> tuple[Any, bool]:
         """What the provider counted, or else what this machine counts, and whether it was that."""
         told = [chunk.usage for chunk in stream.chunks if getattr(chunk, "usage", None) is not None]
         if told:
@@ -277,12 +297,3 @@ def _slow(limits: Limits, shown: Shown | None, *, over: bool) -> Fault:
         return Fault("again", f"there was no whole answer within {limits.total:g} s", Retry)
     waited = limits.between if shown is not None and shown.text else limits.first
     return Fault("again", f"its provider sent nothing for {waited:g} s", Retry)
-
-
-def _messages(prompt: Any) -> list[dict[str, str]]:
-    if not isinstance(prompt, Prompt):
-        return [{"role": turn.role, "content": turn.content} for turn in prompt]
-    if not prompt.chat:
-        return [{"role": "user", "content": prompt.text}]
-    system = prompt.prefix + "".join(prompt.blocks)
-    return [{"role": "system", "content": system}, {"role": "user", "content": prompt.tail}]

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from agentos.types import Logprob
+
+
+class Emit(Protocol):
+    """Takes each piece of an answer."""
+
+    def __call__(self, text: str, logprobs: Sequence[Logprob] = ()) -> None:
+        """A piece, and the tokens that end in it."""
+        ...
 
 
 class Shown:
@@ -35,3 +47,26 @@ class Shown:
         if end > self._shown:
             self._emit(self.text[self._shown : end])
             self._shown = end
+
+
+class Likely:
+    """Gives each piece that is shown the log-probabilities of its tokens, and none of what is never shown."""
+
+    def __init__(self, emit: Emit) -> None:
+        """`emit` takes the pieces."""
+        self._emit = emit
+        self._waiting: deque[tuple[int, Logprob]] = deque()
+        self._read = self._shown = 0
+
+    def token(self, logprob: Logprob) -> None:
+        """A token, before its text is shown."""
+        self._read += len(logprob.token)
+        self._waiting.append((self._read, logprob))
+
+    def __call__(self, text: str) -> None:
+        """A piece that is shown."""
+        self._shown += len(text)
+        out = []
+        while self._waiting and self._waiting[0][0] <= self._shown:
+            out.append(self._waiting.popleft()[1])
+        self._emit(text, out)

@@ -17,6 +17,7 @@ from agentos.engines import adapters, encoders, quantized
 from agentos.engines.causal import Causal
 from agentos.engines.footprint import exhausted, restrict
 from agentos.engines.packing import Packing
+from agentos.engines.stops import Emit
 from agentos.engines.vocabulary import keep, tokenizer
 from agentos.engines.weights import give_back, prepare
 from agentos.errors import Failed, UserError
@@ -97,7 +98,7 @@ class Backend:
         return Causal(model, words, spec, dtype=form, device=device, tick=self._tick), form
 
     def generate(
-        self, request: Generation, emit: Callable[[str], None], cancelled: Callable[[], bool]
+        self, request: Generation, emit: Emit, cancelled: Callable[[], bool]
     ) -> Completed:
         """Answers one request.
 

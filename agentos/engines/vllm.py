@@ -143,18 +143,19 @@ class VllmEngine:
             async with aclosing(self._client.events(path, asked)) as stream:
                 async for events in stream:
                     self._beat.received(len(events))
-                    text = ""
+                    text, likely = "", []
                     for event in events:
                         if isinstance(event, Reply) or "error" in event:
                             raise await self._refusal(server, event)
                         usage = event.get("usage") or usage
                         for choice in event["choices"]:
                             text += (choice["delta"].get("content") if chat else choice["text"]) or ""
+                            likely += vllm_args.likely(choice)
                             if choice.get("finish_reason") == "length":
                                 reason = "length"
                     if text and request.max_tokens:
                         pieces.append(text)
-                        yield Token(text)
+                        yield Token(text, tuple(likely))
         except Gone:
             raise await self._death(server) from None
         finally:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentos.engines import processor
+from agentos.engines import processor, tools
 from agentos.errors import Failed
-from agentos.types import Bytes, Generation, Json, ModelSpec
+from agentos.types import Bytes, Generation, Json, Logprob, ModelSpec
 from agentos.types.units import show_bytes
 
 OVERHEAD = 2 << 30
@@ -169,11 +169,16 @@ def gpu_total() -> Bytes:
 
 def body(request: Generation, spec: ModelSpec) -> tuple[str, dict[str, Any]]:
     """The path and the JSON of a request."""
+    request = tools.held(request)
     prompt = request.prompt
     asked: dict[str, Any] = {
-        "model": adapted(spec), "max_tokens": max(1, request.max_tokens), "temperature": request.temperature,
-        "stream": True, "stream_options": {"include_usage": True},
+        "model": adapted(spec), "temperature": request.temperature, "stream": True,
+        "stream_options": {"include_usage": True},
     }
+    if request.max_tokens < spec.context:  # else as many as there is room for
+        asked["max_tokens"] = max(1, request.max_tokens)
+    if request.top_p < 1:
+        asked["top_p"] = request.top_p
     if request.stop:
         asked["stop"] = list(request.stop)
     if request.seed is not None:
@@ -181,7 +186,7 @@ def body(request: Generation, spec: ModelSpec) -> tuple[str, dict[str, Any]]:
     if request.grammar is not None:
         asked["structured_outputs"] = {"grammar": request.grammar}
     if isinstance(prompt, tuple):
-        asked["messages"] = [{"role": each.role, "content": each.content} for each in prompt]
+        asked["messages"] = tools.told(prompt, () if request.tool_choice == "none" else request.tools)
     elif prompt.chat:
         asked["messages"] = [
             {"role": "system", "content": prompt.prefix + "".join(prompt.blocks)},
@@ -189,4 +194,20 @@ def body(request: Generation, spec: ModelSpec) -> tuple[str, dict[str, Any]]:
         ]
     else:
         asked["prompt"], asked["add_special_tokens"] = prompt.text, False
+    if request.logprobs is not None:
+        chat = "messages" in asked
+        asked |= {"logprobs": True, "top_logprobs": request.logprobs} if chat else {"logprobs": request.logprobs}
     return ("/v1/chat/completions" if "messages" in asked else "/v1/completions"), asked
+
+
+def likely(choice: Mapping[str, Any]) -> list[Logprob]:
+    """What a choice of a stream says of its tokens' probabilities, in either form that vLLM has for them."""
+    said = choice.get("logprobs") or {}
+    if "tokens" in said:
+        tops = said.get("top_logprobs") or [None] * len(said["tokens"])
+        rows = zip(said["tokens"], said["token_logprobs"], tops, strict=False)
+        return [Logprob(text, value or 0.0, tuple((top or {}).items())) for text, value, top in rows]
+    return [
+        Logprob(one["token"], one["logprob"], tuple((top["token"], top["logprob"]) for top in one["top_logprobs"]))
+        for one in said.get("content") or ()
+    ]

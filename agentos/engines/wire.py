@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agentos.types import Completed, Generation, Message, ModelSpec, Predicted, Prompt
+from agentos.types import Completed, Generation, Logprob, Message, ModelSpec, Predicted, Prompt, Token, ToolCall
 
 Line = dict[str, Any]
 
@@ -50,11 +50,21 @@ def read_generation(line: Mapping[str, Any]) -> Generation:
     """What `generation_line` wrote."""
     fields = {item.name: line[item.name] for item in dataclasses.fields(Generation)}
     if line["chat"]:
-        fields["prompt"] = tuple(Message(**message) for message in line["prompt"])
+        fields["prompt"] = tuple(map(_message, line["prompt"]))
     else:
         fields["prompt"] = Prompt(**{**line["prompt"], "blocks": tuple(line["prompt"]["blocks"])})
-    fields["stop"], fields["draft"] = tuple(line["stop"]), tuple(line["draft"])
+    fields |= {name: tuple(line[name]) for name in ("stop", "draft", "tools")}
     return Generation(**fields)
+
+
+def _message(line: Mapping[str, Any]) -> Message:
+    return Message(**{**line, "calls": tuple(ToolCall(**call) for call in line["calls"])})
+
+
+def read_token(line: Mapping[str, Any]) -> Token:
+    """A piece of an answer from its line."""
+    likely = line.get("logprobs", ())
+    return Token(line["token"], tuple(Logprob(a, b, tuple(map(tuple, c))) for a, b, c in likely))
 
 
 def read_completed(line: Mapping[str, Any]) -> Completed:

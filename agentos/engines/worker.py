@@ -21,8 +21,9 @@ from typing import Any, BinaryIO, Protocol
 
 from agentos.engines import wire
 from agentos.engines.footprint import EXHAUSTED, exhausted, fetched, held, restrict
+from agentos.engines.stops import Emit
 from agentos.errors import AgentosError, Failed, Retry, UserError
-from agentos.types import Completed, Generation, ModelSpec, Predicted
+from agentos.types import Completed, Generation, Logprob, ModelSpec, Predicted
 from agentos.types.units import show_bytes
 
 _BACKGROUND = ""
@@ -46,7 +47,7 @@ class Backend(Protocol):
         ...
 
     def generate(
-        self, request: Generation, emit: Callable[[str], None], cancelled: Callable[[], bool]
+        self, request: Generation, emit: Emit, cancelled: Callable[[], bool]
     ) -> Completed:
         """Answers; `emit` takes each piece of text, `cancelled` is asked between passes."""
         ...
@@ -151,9 +152,10 @@ class Worker:
         if ident in self._cancelled:
             return {"completed": dataclasses.asdict(Completed("cancelled", ""))}
 
-        def emit(text: str) -> None:
+        def emit(text: str, logprobs: Sequence[Logprob] = ()) -> None:
             self._done += 1
-            self._send({"id": ident, "token": text})
+            likely = {"logprobs": [dataclasses.astuple(one) for one in logprobs]} if logprobs else {}
+            self._send({"id": ident, "token": text, **likely})
 
         completed = backend.generate(wire.read_generation(line), emit, lambda: ident in self._cancelled)
         return {"completed": dataclasses.asdict(completed)}

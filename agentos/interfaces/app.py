@@ -8,8 +8,10 @@ from typing import Any, Protocol
 
 from agentos.config import Settings
 from agentos.dispatch.dispatcher import Dispatcher
+from agentos.dispatch.mounting import Mounting
 from agentos.metrics import Metrics
 from agentos.policy.audit import Audit
+from agentos.policy.govern import Governance
 from agentos.policy.monitor import Monitor
 from agentos.policy.outgoing import Outgoing
 from agentos.policy.reviews import Reviews
@@ -23,6 +25,10 @@ class Approvals(Protocol):
 
     def pending(self, user: str | None = None) -> Sequence[Any]:
         """Calls that wait, everybody's or one user's."""
+        ...
+
+    def expired(self, user: str | None = None) -> Sequence[Any]:
+        """Calls that nobody answered in time, likewise."""
         ...
 
     def rules(self, user: str | None = None) -> Sequence[Any]:
@@ -40,6 +46,14 @@ class ModelsHere(Models, Protocol):
     @property
     def evictions(self) -> int:
         """How many have left memory to make room for others."""
+        ...
+
+    def names(self) -> list[str]:
+        """What models are called here."""
+        ...
+
+    def canonical(self, model: str) -> str:
+        """The name that rules know a model by; a name nothing bears is given back as it is."""
         ...
 
 
@@ -70,11 +84,21 @@ class People(Protocol):
         """Everyone."""
         ...
 
-    def set_role(self, user: str, role: Role) -> None:
+    def ended(self, key: str) -> str:
+        """Why a key no longer works; empty where it never was one."""
+        ...
+
+    def add(self, user: str, role: Role, *, service: bool = False, custom: str = "") -> None:
+        """Makes a user."""
+        ...
+
+    def set_role(self, user: str, role: Role, custom: str = "") -> None:
         """Gives a user a role."""
         ...
 
-    def create_key(self, user: str, role: Role | None = None) -> Any:
+    def create_key(
+        self, user: str, role: Role | None = None, expires: float | None = None, scope: Sequence[str] | None = None
+    ) -> Any:
         """A new key, shown this once."""
         ...
 
@@ -210,6 +234,11 @@ class System(Protocol):
         ...
 
     @property
+    def governance(self) -> Governance:
+        """Groups, roles and quotas."""
+        ...
+
+    @property
     def monitor(self) -> Monitor:
         """The rules in force."""
         ...
@@ -232,6 +261,11 @@ class System(Protocol):
     @property
     def reviews(self) -> Reviews:
         """Replies that wait for review."""
+        ...
+
+    @property
+    def mounting(self) -> Mounting:
+        """Other servers whose tools are syscalls here."""
         ...
 
     @property
@@ -271,8 +305,8 @@ class System(Protocol):
         """How it does."""
         ...
 
-    def run_sentence(self, text: str, caller: Caller) -> AsyncIterator[Event]:
-        """Plans a sentence and runs the plan."""
+    def run_sentence(self, text: str, caller: Caller, plan: str = "") -> AsyncIterator[Event]:
+        """Plans a sentence and runs the plan; or the one that the person made of it, in the plan language."""
         ...
 
     def run_call(

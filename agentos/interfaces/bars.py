@@ -20,7 +20,7 @@ _LINE = 10.0
 """Seconds between two lines elsewhere, of what cannot say how much is left."""
 
 
-class _Bar:
+class Bar:
     """One thing under way."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Bars:
         self._stream, self._say, self._clock = stream, say, clock
         self._moving = moving(stream)
         self._ascii = plain(stream)
-        self._bars: dict[str, _Bar] = {}
+        self._bars: dict[str, Bar] = {}
         self._drawn = 0
         self._drawn_at = float("-inf")
 
@@ -92,7 +92,7 @@ class Bars:
         step = str(event.get("step") or "")
         if step:
             self.ended("")  # planning is over where a step works
-        bar = self._bars.setdefault(step, _Bar())
+        bar = self._bars.setdefault(step, Bar())
         changed = bar.take(event, now)
         if not self._moving:
             self._tell(bar, now)
@@ -117,33 +117,25 @@ class Bars:
             self._stream.flush()
             self._drawn = 0
 
+    def forget(self) -> None:
+        """What is drawn is no longer where it was."""
+        self._drawn = 0
+
     def draw(self) -> None:
         """Shows all that is under way, on a terminal."""
         if not self._moving or not self._bars:
             return
         size = shutil.get_terminal_size((80, 24))
         now = self._clock()
-        lines = [self._line(bar, size.columns - 1, now) for bar in self._bars.values()][-max(1, size.lines - 1):]
+        room = size.columns - 1
+        lines = [line(bar, room, now, self._say, self._ascii) for bar in self._bars.values()][-max(1, size.lines - 1):]
         up = f"\x1b[{self._drawn - 1}A" if self._drawn > 1 else ""
         rest = "\x1b[J" if self._drawn > len(lines) else ""
         self._stream.write(f"\r{up}" + "\n".join(f"\x1b[K{line}" for line in lines) + rest)
         self._stream.flush()
         self._drawn, self._drawn_at = len(lines), now
 
-    def _line(self, bar: _Bar, columns: int, now: float) -> str:
-        figures = bar.figures(now, self._say, rate=True)
-        message = bar.message
-        if bar.share is None:
-            return clip("  ".join([message, *figures]), columns)
-        # What a person reads first stays: the message is cut to half, then the last figures go.
-        while len(figures) > 1 and min(width(message), columns // 2) + width("  ".join(figures)) + 12 > columns:
-            figures.pop()
-        told = "  ".join(figures)
-        message = clip(message, max(1, columns - width(told) - 12))
-        cells = max(8, min(30, columns - width(message) - width(told) - 4))
-        return clip(f"{message}  {drawn(100 * bar.share, cells, self._ascii)}  {told}", columns)
-
-    def _tell(self, bar: _Bar, now: float) -> None:
+    def _tell(self, bar: Bar, now: float) -> None:
         tenth = -1 if bar.share is None else int(bar.share * 10)
         key = (bar.message.split(" ")[:2], tenth)
         late = bar.share is None and bar.done is not None and now - bar.told_at >= _LINE
@@ -152,6 +144,21 @@ class Bars:
             figures = bar.figures(now, self._say, rate=False)
             self._stream.write("  ".join(part for part in [bar.message, *figures] if part) + "\n")
             self._stream.flush()
+
+
+def line(bar: Bar, columns: int, now: float, say: Say, ascii_only: bool) -> str:
+    """One thing under way, in at most so many columns."""
+    figures = bar.figures(now, say, rate=True)
+    message = bar.message
+    if bar.share is None:
+        return clip("  ".join([message, *figures]), columns)
+    # What a person reads first stays: the message is cut to half, then the last figures go.
+    while len(figures) > 1 and min(width(message), columns // 2) + width("  ".join(figures)) + 12 > columns:
+        figures.pop()
+    told = "  ".join(figures)
+    message = clip(message, max(1, columns - width(told) - 12))
+    cells = max(8, min(30, columns - width(message) - width(told) - 4))
+    return clip(f"{message}  {drawn(100 * bar.share, cells, ascii_only)}  {told}", columns)
 
 
 def _amount(done: float, total: float | None, unit: str) -> str:

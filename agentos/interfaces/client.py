@@ -77,9 +77,9 @@ class Client:
         """The status once the system is ready, started if need be; progress goes to `told`."""
         return start.wait(lambda: self.request("GET", "/v1/status"), self.told)
 
-    def run(self, text: str) -> Iterator[Event]:
-        """The events of a sentence's run."""
-        return self.stream("/v1/runs", {"text": text, "session": self.session})
+    def run(self, text: str, plan: str = "") -> Iterator[Event]:
+        """The events of a sentence's run; with a plan in the plan language, of that one as it stands."""
+        return self.stream("/v1/runs", {"text": text, "session": self.session} | ({"plan": plan} if plan else {}))
 
     def call(self, name: str, args: Mapping[str, Any], yes: bool = False) -> Iterator[Event]:
         """The events of one call."""

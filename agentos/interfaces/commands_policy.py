@@ -21,8 +21,12 @@ def approvals(args: Namespace) -> int:
     session = Session(load(), user=args.user)
     session.client.wait()
     session.printer.settle()
-    listed = session.client.request("GET", "/v1/approvals")
-    return _listed(args.json, listed, "approvals", session.say("none_pending"))
+    said = session.client.request("GET", "/v1/approvals")
+    listed(args.json, said, "approvals", session.say("none_pending"))
+    if said.get("expired") and not args.json:
+        print(session.say("expired_calls"))
+        print("\n".join(row_text(row) for row in said["expired"]))
+    return 0
 
 
 def approve(args: Namespace) -> int:
@@ -42,35 +46,49 @@ def rules(args: Namespace) -> int:
         raise UserError("which rule? `agentos rules` lists them: agentos rules revoke ID")
     session = ready(args)
     if args.action is None:
-        return _listed(args.json, session.client.request("GET", "/v1/rules"), "rules", "no rules")
+        return listed(args.json, session.client.request("GET", "/v1/rules"), "rules", "no rules")
     said = session.client.request("DELETE", f"/v1/rules/{quote(args.id, safe='')}")
-    return _done(args.json, said, f"revoked {args.id}")
+    return done(args.json, said, f"revoked {args.id}")
 
 
 def users(args: Namespace) -> int:
-    """`agentos users`, `agentos users set NAME --role ROLE`."""
+    """`agentos users`, `agentos users create NAME [--role ROLE] [--service]`, `agentos users set NAME --role ROLE`."""
+    if args.action == "create" and not args.name:
+        raise UserError("who? agentos users create NAME [--role ROLE] [--service]")
+    if args.action == "set" and (not args.name or not args.role):
+        raise UserError("who, and which role? agentos users set NAME --role viewer|operator|admin")
+    if args.service and args.action != "create":
+        raise UserError("a service account is made as one: agentos users create NAME --service")
     session = ready(args)
     if args.action is None:
-        return _listed(args.json, session.client.request("GET", "/v1/users"), "users", "no users")
-    if not args.name or not args.role:
-        raise UserError("who, and which role? agentos users set NAME --role viewer|operator|admin")
+        return listed(args.json, session.client.request("GET", "/v1/users"), "users", "no users")
+    if args.action == "create":
+        body = {"name": args.name, "role": args.role or "viewer", "service": args.service}
+        made = session.client.request("POST", "/v1/users", body)
+        word = "service_made" if args.service else "user_made"
+        return done(args.json, made, session.say(word, args.name, made["role"]))
     said = session.client.request("PUT", f"/v1/users/{quote(args.name, safe='')}", {"role": args.role})
-    return _done(args.json, said, f"{args.name} is {args.role}")
+    return done(args.json, said, f"{args.name} is {args.role}")
 
 
 def keys(args: Namespace) -> int:
     """`agentos keys create|list|revoke`."""
     if args.action == "create" and not args.holder:
-        raise UserError("for whom? agentos keys create --user NAME [--role ROLE]")
+        raise UserError("for whom? agentos keys create --user NAME [--role ROLE] [--scope WHAT] [--expires 30d]")
+    if args.action != "create" and (args.scope or args.read_only or args.expires):
+        raise UserError("--scope, --read-only and --expires are for a new key: agentos keys create --user NAME")
     if args.action == "revoke" and not args.id:
         raise UserError("which key? `agentos keys list` has their ids: agentos keys revoke ID")
     session = ready(args)
     if args.action == "list":
-        return _listed(args.json, session.client.request("GET", "/v1/keys"), "keys", "no keys")
+        return listed(args.json, session.client.request("GET", "/v1/keys"), "keys", "no keys")
     if args.action == "revoke":
         said = session.client.request("DELETE", f"/v1/keys/{quote(args.id, safe='')}")
-        return _done(args.json, said, f"revoked {args.id}")
-    body = {"user": args.holder, **({"role": args.role} if args.role else {})}
+        return done(args.json, said, f"revoked {args.id}")
+    wanted = {
+        "role": args.role, "scope": args.scope, "read_only": args.read_only, "expires": args.expires,
+    }
+    body = {"user": args.holder, **{name: said for name, said in wanted.items() if said}}
     made = session.client.request("POST", "/v1/keys", body)
     if args.json:
         print(json.dumps(made, ensure_ascii=False))
@@ -88,10 +106,11 @@ def _answer(args: Namespace, answer: str, reason: str) -> int:
     return outcome.exit_code
 
 
-def _listed(as_json: bool, listed: dict[str, Any], name: str, none: str) -> int:
-    rows = listed[name]
+def listed(as_json: bool, said: dict[str, Any], name: str, none: str) -> int:
+    """Prints a listing, a line a row, or what is said of an empty one."""
+    rows = said[name]
     if as_json:
-        print(json.dumps(listed, ensure_ascii=False))
+        print(json.dumps(said, ensure_ascii=False))
     elif not rows:
         print(none)
     else:
@@ -109,6 +128,7 @@ def row_text(row: dict[str, Any]) -> str:
     return "  ".join(([clean(str(row[lead]), lines=False)] if lead else []) + rest)
 
 
-def _done(as_json: bool, said: dict[str, Any], text: str) -> int:
+def done(as_json: bool, said: dict[str, Any], text: str) -> int:
+    """Prints what was done."""
     print(json.dumps(said, ensure_ascii=False) if as_json else text)
     return 0

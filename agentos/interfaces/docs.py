@@ -1,4 +1,4 @@
-"""The generated tables in README.md, written anew or held against what the code says.
+"""The generated tables in README.md and the Python client's signatures, written anew or held against the code.
 
 `python -m agentos.interfaces.docs` writes them; with `--check` it writes nothing and fails where one is stale.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from agentos.config import Settings
 from agentos.engines.make import ENGINES
 from agentos.errors import AgentosError, UserError
+from agentos.interfaces import python_stub
 from agentos.interfaces.parser import build_parser
 from agentos.registry import Registry, installed
 from agentos.syscall import Param
@@ -97,24 +98,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("file", nargs="?", type=Path, default=Path("README.md"))
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 where a table is stale")
     args = parser.parse_args(argv)
+    code = 0
+    for file, made in ((args.file, render), (python_stub.PATH, lambda _: python_stub.stub(installed()))):
+        code = code or _held(file, made, args.check)
+    return code
+
+
+def _held(file: Path, made: Callable[[str], str], check: bool) -> int:
     try:
-        before = args.file.read_text("utf-8")
-        after = render(before)
+        before = file.read_text("utf-8")
+        after = made(before)
     except OSError as error:
-        print(f"agentos: {args.file} cannot be read: {error.strerror}. Nothing was written.", file=sys.stderr)
+        print(f"agentos: {file} cannot be read: {error.strerror}. Nothing was written.", file=sys.stderr)
         return 1
     except AgentosError as error:
-        print(f"agentos: {args.file}: {error}", file=sys.stderr)
+        print(f"agentos: {file}: {error}", file=sys.stderr)
         return error.exit_code
     if before == after:
         return 0
-    if args.check:
+    if check:
         lines = before.splitlines(), after.splitlines()
         stale = difflib.unified_diff(*lines, "as written", "as the code has it", n=0, lineterm="")
         print("\n".join(stale), file=sys.stderr)
-        print(f"agentos: {args.file} is stale. Run: make docs", file=sys.stderr)
+        print(f"agentos: {file} is stale. Run: make docs", file=sys.stderr)
         return 1
-    args.file.write_text(after, "utf-8")
+    file.write_text(after, "utf-8")
     return 0
 
 

@@ -13,12 +13,31 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from agentos.errors import AgentosError, UserError, unknown
-from agentos.interfaces import http_audit, http_kernel, http_policy, http_reviews, http_rules, http_secrets, http_views
+from agentos.interfaces import (
+    http_audit,
+    http_kernel,
+    http_mcp,
+    http_mounts,
+    http_openapi,
+    http_page,
+    http_people,
+    http_policy,
+    http_prompt,
+    http_quotas,
+    http_reviews,
+    http_rules,
+    http_secrets,
+    http_views,
+    openai_errors,
+    openai_routes,
+)
 from agentos.interfaces.app import System, plain
 from agentos.interfaces.http_auth import KeyGate, admin, known, who
 from agentos.interfaces.http_body import body, text
 from agentos.interfaces.http_errors import bug, failure, kind
+from agentos.interfaces.http_scope import person
 from agentos.interfaces.http_stream import after_boot, collected, line, ndjson, ready, told
+from agentos.interfaces.http_traffic import Front, RateGate, Traffic
 from agentos.syscall import Syscall
 from agentos.types import Caller, Json
 
@@ -27,7 +46,7 @@ _ANSWERS = ("once", "session", "always", "no")
 
 
 def build(
-    system: System, stop: Callable[[], None], hosts: set[str] | None = None
+    system: System, stop: Callable[[], None], hosts: set[str] | None = None, traffic: Traffic | None = None
 ) -> Starlette:
     """The application.
 
@@ -35,39 +54,54 @@ def build(
         system: What it serves.
         stop: Called when somebody asks the system to end.
         hosts: Names under which a TCP address may be asked; None for the Unix socket, which needs no key.
+        traffic: What the doors of a system share; its own where None.
     """
-    api = Api(system, stop)
+    traffic = traffic or Traffic(system)
+    api, mcp = Api(system, stop), http_mcp.Mcp(system)
     routes = [
         Route("/v1/status", api.status),
         Route("/v1/syscalls", api.syscalls),
         Route("/v1/syscalls/{name}", api.call, methods=["POST"]),
-        Route("/v1/names", api.names),
         Route("/v1/runs", api.run, methods=["POST"]),
         Route("/v1/runs/{id}/cancel", api.cancel, methods=["POST"]),
         Route("/v1/plans", api.plan, methods=["POST"]),
         Route("/v1/approvals/{id}", api.answer, methods=["POST"]),
+        *openai_routes.routes(traffic),
+        *http_prompt.routes(system),
         *http_policy.routes(system),
+        *http_people.routes(system),
+        *http_quotas.routes(system),
         *http_reviews.routes(system),
         *http_audit.routes(system),
         *http_rules.routes(system),
         *http_kernel.routes(system),
+        *http_mounts.routes(system),
         *http_secrets.routes(system),
         *http_views.routes(system),
         Route("/v1/stop", api.stop, methods=["POST"]),
+        Route("/openapi.json", http_openapi.Described(system).get),
+        *([] if hosts is None else [*http_page.routes(), *mcp.routes()]),
     ]
-    gates = [] if hosts is None else [Middleware(KeyGate, system=system, hosts=hosts)]
-    return Starlette(routes=routes, middleware=gates, exception_handlers={
+    gates = [Middleware(Front, traffic=traffic, logs=hosts is not None)]
+    if hosts is not None:
+        gates.append(Middleware(KeyGate, system=system, hosts=hosts, open_paths=http_page.PATHS))
+        gates.append(Middleware(RateGate, rates=traffic.rates))
+    app = Starlette(routes=routes, middleware=gates, exception_handlers={
         AgentosError: _failed, HTTPException: _no_route, Exception: _bug,
     })
+    app.state.close = mcp.close
+    return app
 
 
 async def _failed(request: Request, error: Exception) -> Response:
     assert isinstance(error, AgentosError)
-    return failure(error)
+    return failure(error, request.url.path)
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if openai_errors.concerns(request.url.path):
+        return openai_errors.no_route(request.method, request.url.path, error)
     said = {404: f"there is nothing at {request.url.path!r}", 405: f"{request.method} is not for {request.url.path!r}"}
     return JSONResponse(
         {"error": {"message": said.get(error.status_code, error.detail), "type": "not_found"}},
@@ -76,7 +110,7 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 async def _bug(request: Request, error: Exception) -> Response:
-    return failure(bug())
+    return failure(bug(), request.url.path)
 
 
 def entry(call: Syscall) -> dict[str, Json]:
@@ -104,27 +138,22 @@ class Api:
         return JSONResponse(plain({**self.system.status(), "policy": http_rules.brief(self.system)}))
 
     async def syscalls(self, request: Request) -> Response:
-        """The table."""
-        return JSONResponse({"syscalls": [entry(call) for call in self.system.registry]})
-
-    async def names(self, request: Request) -> Response:
-        """Names that a prompt can complete, by what they are of."""
-        self._who(request)
-        jobs = await self.system.jobs.listing("all") if self.system.ready else None
-        models = self.system.models.listing("all").models if self.system.ready else []
-        return JSONResponse({
-            "syscall": [call.name for call in self.system.registry], "model": [row.model for row in models],
-            "job": [name for row in jobs.jobs for name in (row.id, row.name)] if jobs else [],
-        })
+        """The table; with `?schema=true` a JSON Schema of each syscall's arguments, too."""
+        schemas = request.query_params.get("schema") == "true"
+        more: list[dict[str, Json]] = [
+            {"mount": call.mount, "schema": call.schema} if schemas else {} for call in self.system.registry
+        ]
+        listed = map(entry, self.system.registry)
+        return JSONResponse({"syscalls": [{**one, **rest} for one, rest in zip(listed, more, strict=True)]})
 
     async def run(self, request: Request) -> Response:
-        """A sentence: planned and run."""
+        """A sentence: planned and run; or the `plan` run that the person made of it, in the plan language."""
         data = await body(request)
-        said, session = text(data, "text"), text(data, "session", "")
+        said, session, plan = text(data, "text"), text(data, "session", ""), text(data, "plan", "")
         if not said.strip():
             raise UserError("'text' is empty")
         return ndjson(told(lambda: after_boot(
-            self.system, lambda: self.system.run_sentence(said, who(request, self.system, session))
+            self.system, lambda: self.system.run_sentence(said, who(request, self.system, session), plan)
         )))
 
     async def call(self, request: Request) -> Response:
@@ -178,6 +207,7 @@ class Api:
         if said not in _ANSWERS:
             raise UserError(f"'answer' must be one of {', '.join(_ANSWERS)}, and is {said!r}")
         caller = self._who(request, session)
+        person(request)
         held = request.path_params["id"]
         return ndjson(told(lambda: self.system.answer(held, said, caller, reason)))
 

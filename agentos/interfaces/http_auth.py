@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 import sys
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
 from starlette.requests import HTTPConnection
@@ -18,14 +18,20 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from agentos.errors import AgentosError, DeniedError, Retry, UserError
 from agentos.interfaces.app import People, System
 from agentos.interfaces.http_errors import failure
+from agentos.interfaces.http_scope import person, within
 from agentos.types import Caller
 
-_DOORS = {"repl", "cli", "eval"}
+_DOORS = {"repl", "cli", "eval", "python", "mcp"}
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class OwnerOnly(H11Protocol):
-    """HTTP for peers of this account (or root) alone; anyone else is cut off before a byte is read."""
+    """HTTP for peers of this account (or root) alone; anyone else is cut off before a byte is read.
+
+    The socket stands for the owner: whoever comes through it is the machine account, with all that an administrator
+    may, and may speak for others. An account of another uid is another person, who comes with a key of their own over
+    `agentos serve --http`: a key can be narrowed, expires, and is told apart in the trail, and a uid is none of that.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Looks at who is on the other side."""
@@ -33,12 +39,24 @@ class OwnerOnly(H11Protocol):
         if uid is not None and uid not in (os.getuid(), 0):
             transport.abort()
             return
+        self.app = _From(self.app, process(transport.get_extra_info("socket")))
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets a connection that was accepted."""
         if self.transport is not None:
             super().connection_lost(exc)
+
+
+class _From:
+    """An application that is told which process a request comes from."""
+
+    def __init__(self, app: Any, pid: int | None) -> None:
+        self._app, self._pid = app, pid
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["agentos.pid"] = self._pid
+        await self._app(scope, receive, send)
 
 
 class Prompt(H11Protocol):
@@ -76,9 +94,21 @@ class Prompt(H11Protocol):
 
 def peer(connection: socket.socket) -> int | None:
     """The account on the other side of a Unix socket; None where the platform does not say."""
+    said = _credentials(connection)
+    return None if said is None else said[1]
+
+
+def process(connection: socket.socket) -> int | None:
+    """The process on the other side of a Unix socket; None where the platform does not say."""
+    said = _credentials(connection)
+    return None if said is None else said[0]
+
+
+def _credentials(connection: socket.socket) -> tuple[int, int] | None:
     if sys.platform == "linux" and connection.family == socket.AF_UNIX:
         packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return int(struct.unpack("3i", packed)[1])
+        pid, uid, _ = struct.unpack("3i", packed)
+        return int(pid), int(uid)
     return None
 
 
@@ -90,27 +120,32 @@ class Unauthorized(AgentosError):
 
 
 class KeyGate:
-    """Lets a TCP request through with a key that somebody holds, and no other way."""
+    """Lets a TCP request through with a key that somebody holds; reading an open path takes none."""
 
-    def __init__(self, app: ASGIApp, system: System, hosts: set[str]) -> None:
+    def __init__(self, app: ASGIApp, system: System, hosts: set[str], open_paths: frozenset[str] = frozenset()) -> None:
         """`hosts` are the names under which this address may be asked, against DNS rebinding."""
-        self.app, self.system, self.hosts = app, system, hosts | _LOOPBACK
+        self.app, self.system, self.hosts, self.open_paths = app, system, hosts | _LOOPBACK, open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Checks the host, then the key."""
         if scope["type"] == "http":
             try:
-                scope["agentos.caller"] = self._holder(HTTPConnection(scope))
+                self._named(HTTPConnection(scope))
+                if scope["method"] not in ("GET", "HEAD") or scope["path"] not in self.open_paths:
+                    scope["agentos.caller"] = caller = self._holder(HTTPConnection(scope))
+                    within(caller, scope["method"], scope["path"])
             except AgentosError as error:
-                await failure(error)(scope, receive, send)
+                await failure(error, scope["path"])(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
-    def _holder(self, request: HTTPConnection) -> Caller:
+    def _named(self, request: HTTPConnection) -> None:
         host = request.headers.get("host", "")
         name = host[1:].split("]", 1)[0] if host.startswith("[") else host.rsplit(":", 1)[0]
         if not {name.lower(), f"*.{name.lower().partition('.')[2]}"} & self.hosts:
             raise DeniedError(f"this address is not called {name!r}; ask it by the name it listens on")
+
+    def _holder(self, request: HTTPConnection) -> Caller:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise Unauthorized("a key is needed: send `Authorization: Bearer KEY`; `agentos keys create` makes one")
@@ -119,7 +154,13 @@ class KeyGate:
             raise Retry("the system is starting and cannot check keys yet; ask again in a second")
         caller = people.caller_for_key(key.strip())
         if caller is None:
-            raise Unauthorized("nobody holds this key; `agentos keys list` shows those that exist")
+            ended = people.ended(key.strip())
+            raise Unauthorized(
+                f"{ended}; an administrator makes another: `agentos keys create`" if ended
+                else "nobody holds this key; `agentos keys list` shows those that exist"
+            )
+        if caller.service and request.headers.get("x-agentos-door") == "repl":
+            raise DeniedError(f"{caller.user!r} is a service account, which has no prompt; it calls, with its key")
         return dataclasses.replace(caller, door="http")
 
 
@@ -164,9 +205,10 @@ def admin(request: HTTPConnection, system: System) -> Caller:
     """The caller, who is an administrator.
 
     Raises:
-        DeniedError: who is not.
+        DeniedError: who is not, or a job's command in the owner's name.
     """
     caller = known(request, system)
+    person(request)
     if caller.role != "admin":
         raise DeniedError(f"this takes an administrator, and {caller.user!r} is {caller.role}; nothing was changed")
     return caller

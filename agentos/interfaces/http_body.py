@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from agentos.errors import UserError
 from agentos.types import Json
@@ -27,17 +27,34 @@ async def body(request: Request) -> dict[str, Json]:
         UserError: it is too long, not JSON, or not an object.
     """
     read = bytearray()
-    async for chunk in request.stream():
-        read += chunk
-        if len(read) > LIMIT:
-            raise TooLarge(f"the request is longer than {LIMIT} bytes; nothing was done")
+    try:
+        async for chunk in request.stream():
+            read += chunk
+            if len(read) > LIMIT:
+                raise TooLarge(f"the request is longer than {LIMIT} bytes; nothing was done")
+    except ClientDisconnect:
+        raise UserError("the request broke off before its end; nothing was done") from None
     try:
         data = json.loads(read or b"{}")
     except (ValueError, RecursionError) as error:
         raise UserError(f"the request is not JSON: {error}") from None
     if not isinstance(data, dict):
         raise UserError("the request must be a JSON object")
+    if b"\\u" in read or b"\xed" in read:
+        _whole(data)
     return data
+
+
+def _whole(data: Json) -> None:
+    """Returns where texts are of whole characters: half of one, as JSON can write it, fits into no file and no answer.
+
+    Raises:
+        UserError: one is not.
+    """
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise UserError("a text of the request holds half a character (a lone surrogate); nothing was done") from None
 
 
 def text(data: Mapping[str, Json], name: str, default: str | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import JSONResponse
 
 from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed, NotFound, Retry, UserError
+from agentos.interfaces import openai_errors
 from agentos.types import Event, Json
 
 KINDS: dict[str, int] = {"user": 400, "failed": 422, "denied": 403, "held": 409, "retry": 503}
@@ -24,8 +25,10 @@ def kind(error: AgentosError) -> str:
     return "unauthorized" if error.http_status == 401 else "too_large" if error.http_status == 413 else "failed"
 
 
-def failure(error: AgentosError) -> JSONResponse:
-    """The response to an error."""
+def failure(error: AgentosError, path: str = "") -> JSONResponse:
+    """The response to an error; on the paths of OpenAI's API in its form."""
+    if openai_errors.concerns(path):
+        return openai_errors.response(error)
     body: dict[str, Json] = {"message": str(error), "type": kind(error)}
     if isinstance(error, ApprovalNeeded):
         body["approval"] = error.approval

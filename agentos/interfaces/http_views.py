@@ -15,6 +15,7 @@ from agentos.interfaces.metrics_now import exposition
 from agentos.resources.watch import Seen
 from agentos.types import Caller, Json
 
+_LOG_LINES = 1000
 _LOADED: dict[str, Json] = {"state": "loaded"}
 _PROCESSES = 40
 
@@ -23,9 +24,12 @@ def routes(system: System) -> list[Route]:
     """Where each is found."""
     api = Views(system)
     return [
+        Route("/v1/me", api.me),
         Route("/v1/ps", api.ps),
         Route("/v1/jobs", api.jobs),
+        Route("/v1/jobs/{job}/logs", api.logs),
         Route("/v1/top", api.top),
+        Route("/v1/training", api.runs),
         Route("/v1/training/{run}/events", api.events),
         Route("/metrics", api.metrics),
     ]
@@ -38,9 +42,26 @@ class Views:
         """Serves one system."""
         self._system = system
 
+    async def me(self, request: Request) -> Response:
+        """Who asks, and in which role."""
+        caller = self._who(request)
+        return _now({"user": caller.user, "role": caller.role})
+
     async def ps(self, request: Request) -> Response:
-        """Models in memory or on their way there, and the budgets; as `models.list`."""
-        return _now(await self._system.look("models.list", _LOADED, self._who(request)))
+        """Models in memory or on their way there, or in another `state`, and the budgets; as `models.list`."""
+        state = request.query_params.get("state", "loaded")
+        return _now(await self._system.look("models.list", {"state": state}, self._who(request)))
+
+    async def runs(self, request: Request) -> Response:
+        """Training runs, newest first; as `training.runs`."""
+        return _now(await self._system.look("training.runs", {}, self._who(request)))
+
+    async def logs(self, request: Request) -> Response:
+        """The end of a job's output, at most 1000 lines; as `jobs.logs`."""
+        said = request.query_params.get("tail", "200")
+        tail = min(int(said), _LOG_LINES) if said.isascii() and said.isdigit() else _LOG_LINES
+        asked: dict[str, Json] = {"job": request.path_params["job"], "tail": tail}
+        return _now(await self._system.look("jobs.logs", asked, self._who(request)))
 
     async def events(self, request: Request) -> Response:
         """All that a training run has told so far; policy decides as on `training.runs`."""

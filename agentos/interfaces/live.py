@@ -7,16 +7,22 @@ import sys
 import time
 from collections.abc import Callable
 
+from agentos.interfaces.show import moving
+
 TICK = 1.0
 """Seconds between two looks."""
 
 
 def redraw(frame: Callable[[int, int], tuple[list[str], bool]]) -> None:
-    """Draws until the frame says that it is the last one, or until Ctrl-C.
+    """Draws until the frame says that it is the last one, or until Ctrl-C; once, where nothing can be drawn over.
 
     Args:
         frame: Given the room in columns and lines; gives its lines, and whether more will come.
     """
+    if not moving(sys.stdout):
+        lines, _ = frame(shutil.get_terminal_size((80, 24)).columns - 1, 10_000)
+        print("\n".join(lines))
+        return
     drawn = 0
     try:
         while True:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from agentos import __version__
+from agentos.interfaces.parser_people import people
 
 _STATES = ("all", "queued", "running", "succeeded", "failed", "cancelled")
 _POLICIES = ("ours", "fifo", "easy", "tiresias", "srtf", "all")
@@ -14,7 +15,7 @@ _BENCHES = (
     "plans", "client", "policy", "audit", "jobs", "load", "residency", "eviction", "vllm", "training", "kernels",
     "redact",
 )
-_ROLES = ("viewer", "operator", "admin")
+_KINDS = ("syscall", "model", "dataset", "job", "run", "user", "approval", "parameter")
 _EPILOG = """\
 exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied, 4 waiting for a person, 130 interrupted
 Without a command: the prompt; where input is a pipe, each line is answered.
@@ -49,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     _kernel(add)
     _system(add)
     _policy(add)
+    people(add)
     return parser
 
 
@@ -145,6 +147,17 @@ def _system(add: Add) -> None:
     serve.add_argument("--cluster", default="", metavar="ADDRESS", help="run jobs on a Ray cluster: auto or HOST:PORT")
     serve.add_argument("--detached", action="store_true", help=argparse.SUPPRESS)
     add("stop", "commands_system:stop", "end the system")
+    mcp = add("mcp", "commands_mcp:mcp", "serve the syscalls as MCP tools, or mount other servers' tools",
+              usage="agentos mcp [add NAME (-- COMMAND ... | --url URL) | list | remove NAME | refresh [NAME]]")
+    mcp.add_argument("words", nargs=argparse.REMAINDER, metavar="ACTION", help="`agentos mcp --help` lists the options")
+    doctor = add("doctor", "commands_doctor:doctor", "find what is wrong with this installation, and how to mend it",
+                 json=True)
+    doctor.add_argument("--only", action="append", default=[], metavar="CHECK", help="this check alone")
+    completion = add("completion", "commands_completion:completion", "print what a shell needs to complete commands")
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="source it: README says how")
+    names = add("names", "commands_completion:names", "list names of a kind, for completion", json=True)
+    names.add_argument("kind", choices=_KINDS, help="of what")
+    names.add_argument("syscall", nargs="?", default="", help="whose parameters")
     evaluate = add("eval", "commands_system:evaluate", "score a kernel model on an evaluation suite")
     evaluate.add_argument("suite", metavar="SUITE", help="a YAML file, or a suite that ships with agentos")
     evaluate.add_argument("--model", default="", metavar="NAME", help="the kernel model (the one that runs)")
@@ -203,12 +216,3 @@ def _policy(add: Add) -> None:
     audit.add_argument("--head", default="", metavar="FILE", help="verify: against a head that was kept elsewhere")
     audit.add_argument("--export", default="", metavar="FILE", help="verify: an export, instead of the home's trail")
     audit.add_argument("--key", default="", metavar="PEM", help="verify: the public key; else the home's own")
-    users = add("users", "commands_policy:users", "list users, or give one a role", json=True)
-    users.add_argument("action", nargs="?", choices=("set",), help="give a user a role")
-    users.add_argument("name", nargs="?", help="the user")
-    users.add_argument("--role", choices=_ROLES)
-    keys = add("keys", "commands_policy:keys", "list, create or revoke API keys", json=True)
-    keys.add_argument("action", choices=("create", "list", "revoke"))
-    keys.add_argument("id", nargs="?", help="the key's id, to revoke it")
-    keys.add_argument("--user", dest="holder", default="", metavar="NAME", help="who holds the new key")
-    keys.add_argument("--role", choices=_ROLES, help="the most that the key may do (the holder's role)")

@@ -1,27 +1,30 @@
-"""The prompt: history, completion from live data, streaming, and answers to what is held."""
+"""The prompt: what is typed is run and shown, answers to what is held are taken, corrections are kept."""
 
 from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import sys
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.formatted_text import ANSI
-from prompt_toolkit.output import ColorDepth
+from prompt_toolkit.patch_stdout import patch_stdout
 
 from agentos.config import Settings
 from agentos.errors import AgentosError
 from agentos.interfaces.client import Event
-from agentos.interfaces.commands_policy import row_text
-from agentos.interfaces.commands_system import status_text, table_text
+from agentos.interfaces.repl_commands import Commands
 from agentos.interfaces.repl_complete import Live
+from agentos.interfaces.repl_edit import edit
 from agentos.interfaces.repl_history import history
-from agentos.interfaces.session import Outcome, Session, choose
-from agentos.interfaces.show import Printer, colourful
+from agentos.interfaces.repl_keys import SHELL, depth, session
+from agentos.interfaces.repl_shell import shell
+from agentos.interfaces.repl_watch import OVER, Beside
+from agentos.interfaces.session import INTERRUPTED, Outcome, Session, choose
+from agentos.interfaces.show import colourful, moving
 
 _MEANT = re.compile(
     r"(no|nope|wrong|sorry)[,.!:;]?\s+(what )?i (meant|mean|wanted|said)( was| is)?\b[:,]?\s+"
@@ -37,30 +40,16 @@ class Repl:
     def __init__(self, settings: Settings, user: str = "") -> None:
         """Connects when it runs."""
         self._session = Session(settings, door="repl", user=user, session=f"prompt-{uuid.uuid4().hex[:12]}")
-        self._session.asked = self._ask
+        self._session.asked = self.ask
         self._say, self._out, self._client = self._session.say, self._session.printer, self._session.client
-        self._commands: dict[str, tuple[str, Callable[[str], None]]] = {
-            "/help": ("help", self._help),
-            "/plan": ("help_plan", self._plan),
-            "/status": ("help_status", self._status),
-            "/syscalls": ("help_syscalls", self._syscalls),
-            "/approvals": ("help_approvals", self._approvals),
-            "/jobs": ("help_jobs", self._jobs),
-            "/ps": ("help_ps", self._ps),
-            "/top": ("help_top", self._top),
-            "/undo": ("help_undo", self._undo),
-            "/correct": ("help_correct", self._correct),
-            "/quit": ("help_quit", self._quit),
-        }
-        self._live = Live(self._client, list(self._commands))
-        depth = None if colourful(sys.stdout) else ColorDepth.DEPTH_1_BIT
-        self._prompt: PromptSession[str] = PromptSession(
-            history=history(settings), completer=self._live, complete_while_typing=False, color_depth=depth,
-            enable_history_search=True,
-        )
-        self._question: PromptSession[str] = PromptSession(color_depth=depth)
+        self._beside = Beside(self._client, self._say)
+        kept = history(settings)
+        self._commands = Commands(self, self._session, self._beside, kept)
+        self._live = Live(self._client, self._commands.names)
+        self._prompt = session(kept, self._live, self._bar)
+        self._question: PromptSession[str] = PromptSession(color_depth=depth())
         self._mark = ANSI("\x1b[1;36magentos>\x1b[0m ") if colourful(sys.stdout) else "agentos> "
-        self._left = False
+        self.left = False
         self._last: tuple[str, dict[str, Any]] | None = None
         """What was said last, and the plan that was made of it."""
 
@@ -73,14 +62,16 @@ class Repl:
         said = self._client.wait()
         self._out.settle()
         self._live.refresh()
+        self._beside.start()
         self._out.note(self._say("welcome", said.get("version", ""), _model(said)))
         self._tell_pending()
-        while not self._left:
+        while not self.left:
             try:
-                line = self._prompt.prompt(self._mark).strip()
+                line = self._read().strip()
                 if line:
                     self._answer(line)
                     self._live.refresh()
+                    self._beside.soon()
             except KeyboardInterrupt:
                 continue
             except EOFError:
@@ -88,14 +79,24 @@ class Repl:
         self._out.note(self._say("bye"))
         return 0
 
+    def _read(self) -> str:
+        for told in self._beside.told():
+            self._out.note(told)
+        if not moving(sys.stdout):
+            return self._prompt.prompt(self._mark)
+        with patch_stdout(), self._beside.prompting(self._prompt.app.invalidate, print):
+            return self._prompt.prompt(self._mark)
+
+    def _bar(self) -> str:
+        return self._beside.line(shutil.get_terminal_size((80, 24)).columns)
+
     def _answer(self, line: str) -> None:
         try:
             if line.startswith("/"):
                 name, _, rest = line.partition(" ")
-                if name not in self._commands:
-                    self._out.error(self._say("unknown_command", name))
-                    return
-                self._commands[name][1](rest.strip())
+                self._commands.run(name, rest.strip())
+            elif line.startswith(SHELL):
+                shell(self._session, self._beside, line.removeprefix(SHELL))
             elif self._last and (meant := _MEANT.match(line)):
                 self._mean(line[meant.end() :].strip())
             else:
@@ -105,9 +106,12 @@ class Repl:
         except KeyboardInterrupt:
             self._out.note(self._say("cancelled"))
 
-    def _run(self, line: str) -> Outcome:
-        outcome = self._session.follow(self._client.run(line))
+    def _run(self, line: str, plan: str = "") -> Outcome:
+        outcome = self._session.follow(self._client.run(line, plan))
         self._last = (line, outcome.plan) if outcome.plan else None
+        for result in outcome.results.values():
+            if isinstance(result, dict) and result.get("state") in OVER:  # its end was shown just now
+                self._beside.mute(str(result.get("job")))
         return outcome
 
     def _mean(self, line: str) -> None:
@@ -115,14 +119,35 @@ class Repl:
         assert self._last is not None
         said = self._last[0]
         outcome = self._run(line)
-        steps = (outcome.plan or {}).get("steps")
-        if not steps or outcome.errors:
-            return
-        agreed = self._client.request("GET", "/v1/kernel/feedback")["agreed"]
-        if agreed or self._yes(self._say("remember", said)):
-            self._keep(said, self._worded(outcome.plan))
+        if (outcome.plan or {}).get("steps") and not outcome.errors:
+            self._remember(said, self._worded(outcome.plan))
 
-    def _correct(self, rest: str) -> None:
+    def edit(self, sentence: str) -> None:
+        """Plans a sentence, lets the person edit the plan until it fits the table, and runs it as it then is."""
+        made = self._client.plan(sentence)
+        if not made["steps"]:
+            self._out.note(str(made.get("reply") or self._say("not_run")))
+            return
+        first = plan = self._worded(made)
+        while True:
+            changed = edit(sentence, plan, self._say, self._out, self._edited)
+            if changed is None:
+                self._out.note(self._say("not_run"))
+                return
+            try:
+                self._client.request("POST", "/v1/plans/check", {"plan": changed})
+                break
+            except AgentosError as error:
+                self._out.error(str(error))
+                if changed == plan:  # an editor that was left without a change would come again for ever
+                    return
+                plan = changed
+        outcome = self._run(sentence, changed)
+        if changed != first and not outcome.errors and outcome.exit_code != INTERRUPTED:
+            self._remember(sentence, changed)
+
+    def correct(self, rest: str) -> None:
+        """Keeps the right plan of what was said last; without one, lets the person edit it."""
         if self._last is None:
             self._out.error(self._say("nothing_said"))
             return
@@ -131,13 +156,22 @@ class Repl:
             was = self._worded(plan)
             self._out.note(self._say("correct_keys", said, was))
             try:
-                rest = self._question.prompt("> ", default=was, multiline="\n" in was)
+                rest = self._edited(was, "\n" in was)
             except (EOFError, KeyboardInterrupt):
                 self._out.note(self._say("not_kept"))
                 return
-            finally:
-                self._question.multiline = False
         self._keep(said, rest.strip())
+
+    def _edited(self, text: str, several: bool = True) -> str:
+        try:
+            return self._question.prompt("> ", default=text, multiline=several)
+        finally:
+            self._question.multiline = False
+
+    def _remember(self, said: str, plan: str) -> None:
+        agreed = self._client.request("GET", "/v1/kernel/feedback")["agreed"]
+        if agreed or self._yes(self._say("remember", said)):
+            self._keep(said, plan)
 
     def _keep(self, said: str, plan: str) -> None:
         kept = self._client.request("POST", "/v1/kernel/corrections", {"text": said, "plan": plan})
@@ -152,72 +186,13 @@ class Repl:
         except (EOFError, KeyboardInterrupt):
             return False
 
-    def _ask(self, call: Event) -> str:
+    def ask(self, call: Event) -> str:
+        """Shows a held call and takes the answer."""
         return choose(call, self._out, self._say, self._question.prompt)
-
-    def _help(self, rest: str) -> None:
-        wide = max(map(len, self._commands))
-        for name, (key, _) in self._commands.items():
-            self._out.note(f"  {name:{wide}}  {self._say(key)}")
-        self._out.note(self._say("help_keys"))
-
-    def _plan(self, rest: str) -> None:
-        if not rest:
-            self._out.error(self._say("needs_text", "/plan"))
-            return
-        made = self._client.plan(rest)
-        Printer(sys.stdout, sys.stdout, self._say).plan(made)
-        if made.get("reply"):
-            self._out.note(str(made["reply"]))
-
-    def _status(self, rest: str) -> None:
-        self._out.note(status_text(self._session, self._client.status()))
-
-    def _jobs(self, said: str) -> None:
-        from agentos.interfaces.commands_jobs import live
-
-        live(self._session, {"state": said or "all"})
-
-    def _ps(self, rest: str) -> None:
-        from agentos.interfaces.commands_ps import live
-
-        live(self._session)
-
-    def _top(self, rest: str) -> None:
-        from agentos.interfaces.top import live
-
-        live(self._session)
-
-    def _syscalls(self, rest: str) -> None:
-        self._out.note(table_text(self._client.request("GET", "/v1/syscalls")["syscalls"]))
-
-    def _approvals(self, rest: str) -> None:
-        waiting = self._pending()
-        if not waiting:
-            self._out.note(self._say("none_pending"))
-        for row in waiting:
-            name = str(row.get("id") or row.get("approval"))
-            if rest and rest != name:
-                continue
-            answer = self._ask({**row, "approval": name, "args": row.get("arguments")})
-            if answer:
-                self._session.follow(self._client.answer(name, answer))
-            elif not rest:
-                self._out.note(row_text(row))
-
-    def _undo(self, rest: str) -> None:
-        self._session.follow(self._client.call("kernel.undo", {"item": rest} if rest else {}), hide=("plan",))
-
-    def _quit(self, rest: str) -> None:
-        self._left = True
-
-    def _pending(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self._client.request("GET", "/v1/approvals")["approvals"]
-        return rows
 
     def _tell_pending(self) -> None:
         with contextlib.suppress(AgentosError):
-            if waiting := self._pending():
+            if waiting := self._commands.pending():
                 self._out.note(self._say("pending", len(waiting)))
 
 

@@ -97,7 +97,8 @@ def _serve(settings: Settings, where: tuple[str, int] | None) -> int:
 @contextlib.contextmanager
 def _tcp(where: tuple[str, int]) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as server:
+    # Named, the protocol lets asyncio turn Nagle's algorithm off, which holds each answer's second part back for 40 ms.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             server.bind(where)
@@ -116,6 +117,7 @@ class Resident:
 
         from agentos.interfaces.http import build
         from agentos.interfaces.http_auth import OwnerOnly, Prompt
+        from agentos.interfaces.http_traffic import Traffic
 
         common: dict[str, Any] = {
             "lifespan": "off", "log_config": None, "access_log": False, "server_header": False, "ws": "none",
@@ -123,7 +125,8 @@ class Resident:
         }
         self.system, self._ended, self._scheme = system, asyncio.Event(), "http"
         self._served: list[tuple[uvicorn.Server, socket.socket]] = []
-        app = build(system, self.end)
+        self._traffic = Traffic(system)
+        self._apps = [app := build(system, self.end, traffic=self._traffic)]
         self._served.append((uvicorn.Server(uvicorn.Config(app, http=OwnerOnly, **common)), unix))
         if tcp is not None:
             settings = system.settings
@@ -132,7 +135,7 @@ class Resident:
                 context = tls.serving(settings.tls_cert, settings.tls_key)
                 hosts, common["ssl_context_factory"] = tls.names(settings.tls_cert), lambda *_: context
                 self._scheme = "https"
-            app = build(system, self.end, hosts=hosts)
+            self._apps.append(app := build(system, self.end, hosts=hosts, traffic=self._traffic))
             self._served.append((uvicorn.Server(uvicorn.Config(app, http=Prompt, **common)), tcp))
 
     def end(self) -> None:
@@ -151,9 +154,12 @@ class Resident:
         await asyncio.wait([*serving, ending], return_when=asyncio.FIRST_COMPLETED)
         code = 1 if self.system.boot_error else 0
         booting.cancel()
+        await self._traffic.drained(self.system.settings.http_drain)
         self.system.boot_error = self.system.boot_error or "the system is ending"  # for those who wait for its boot
         for server, _ in self._served:
             server.should_exit = True
+        for app in self._apps:
+            app.state.close()
         await asyncio.gather(booting, return_exceptions=True)
         await self.system.stop()  # runs end here, and with them the streams that the servers wait for
         await asyncio.gather(*serving, return_exceptions=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +16,7 @@ from agentos.config import Settings, load
 from agentos.errors import AgentosError
 from agentos.interfaces.client import Client, Event
 from agentos.interfaces.show import Printer
-from agentos.interfaces.words import Say, speaker
+from agentos.interfaces.words import Say, Speaker, speaker
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -58,7 +61,9 @@ class Session:
     ) -> None:
         """`quiet` keeps results to itself, for `--json`: what is said then goes to standard error alone."""
         self.settings = settings
-        self.say: Say = speaker(settings.language)
+        if settings.plain:  # for what draws, and has no settings
+            os.environ["AGENTOS_PLAIN"] = "1"
+        self.say: Speaker = speaker(settings.language)
         self.printer = Printer(sys.stderr if quiet else sys.stdout, sys.stderr, self.say)
         self.quiet = quiet
         self.client = Client(
@@ -84,6 +89,13 @@ class Session:
         hide += ("text", "result", "reply") if self.quiet else ()
         todo: list[Iterable[Event]] = [events]
         held: dict[str, Event] = {}
+        with _back(self.printer.again):
+            self._follow(todo, outcome, held, hide, yes)
+        return outcome
+
+    def _follow(
+        self, todo: list[Iterable[Event]], outcome: Outcome, held: dict[str, Event], hide: tuple[str, ...], yes: bool
+    ) -> None:
         try:
             while todo:
                 self._drain(todo.pop(0), outcome, held, hide)
@@ -99,7 +111,6 @@ class Session:
             self._cancel(outcome)
         finally:
             self.printer.settle()
-        return outcome
 
     def _drain(
         self, events: Iterable[Event], outcome: Outcome, held: dict[str, Event], hide: tuple[str, ...]
@@ -141,6 +152,19 @@ class Session:
                 self.printer.error(str(error))
                 return
         self.printer.note(self.say("cancelled"))
+
+
+@contextmanager
+def _back(again: Callable[[], None]) -> Iterator[None]:
+    """Calls `again` when the person comes back from another program: Ctrl-Z, then `fg`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGCONT, lambda number, frame: again())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCONT, before)
 
 
 def choose(call: Event, printer: Printer, say: Say, read: Callable[[str], str]) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import unicodedata
 from typing import Any, TextIO
 
 from agentos.interfaces.words import Say
 
+_NO_WIDTH = ("Mn", "Me", "Cf")
+"""What stands over or between other letters."""
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
@@ -19,12 +22,17 @@ def colourful(stream: TextIO) -> bool:
 
 def moving(stream: TextIO) -> bool:
     """Whether a stream is a terminal where a line can be drawn over."""
-    return stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "")
+    return stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "") and not spoken()
 
 
 def plain(stream: TextIO) -> bool:
-    """Whether a stream takes no more than ASCII."""
-    return "utf" not in (getattr(stream, "encoding", "") or "").lower()
+    """Whether a stream takes no more than ASCII, or what is drawn with more would be read aloud."""
+    return "utf" not in (getattr(stream, "encoding", "") or "").lower() or spoken()
+
+
+def spoken() -> bool:
+    """Whether a screen reader reads what is shown: the setting `plain`, which a session puts into its environment."""
+    return os.environ.get("AGENTOS_PLAIN", "").lower() in ("1", "true", "yes")
 
 
 def bar(share: float, cells: int, plain: bool) -> str:
@@ -54,7 +62,10 @@ def value(said: Any) -> str:
 
 def width(text: str) -> int:
     """Columns that a text takes in a terminal; Chinese takes two each."""
-    return sum(0 if unicodedata.combining(mark) else 1 + (unicodedata.east_asian_width(mark) in "WF") for mark in text)
+    return sum(
+        0 if unicodedata.category(mark) in _NO_WIDTH else 1 + (unicodedata.east_asian_width(mark) in "WF")
+        for mark in text
+    )
 
 
 def clip(text: str, columns: int) -> str:
@@ -75,12 +86,13 @@ class Printer:
 
     def __init__(self, out: TextIO, talk: TextIO, say: Say) -> None:
         """`out` takes results and replies, `talk` plans, progress and errors."""
-        from agentos.interfaces.bars import Bars  # which draws with the functions above
+        from agentos.interfaces.bars import Bars  # which draws with the functions above, as the tree does
+        from agentos.interfaces.tree import Tree
 
         self._out, self._talk, self._say = out, talk, say
         self._colour = colourful(talk)
         self._ascii = plain(talk)
-        self._bars = Bars(talk, say)
+        self._bars, self._tree = Bars(talk, say), Tree(talk, say)
         self._midline = False
         self._streamed: set[str] = set()
         self._shown: list[str] = []
@@ -89,10 +101,13 @@ class Printer:
     def event(self, event: dict[str, Any]) -> None:
         """Shows one event."""
         kind = event.get("event")
+        shown = self._tree.event(event)
         if kind == "progress":
-            self.progress(event)
+            if not shown:
+                self.progress(event)
             return
         if kind in ("decision", "held"):
+            self._tell(event)
             return
         if kind in ("result", "error"):
             self._bars.ended(str(event.get("step", "")))
@@ -109,7 +124,12 @@ class Printer:
         if kind == "plan":
             self._streamed.clear()
             self._shown.clear()
-            self.plan(event.get("plan") or event)
+            plan = event.get("plan") or event
+            self._several = len(plan.get("steps") or []) > 1
+            if self._tree.able:
+                self._tree.show(plan, str(event.get("run") or ""))
+            else:
+                self.plan(plan)
         elif kind == "text":
             self._stream(str(event.get("step", "")), str(event.get("text", "")))
         elif kind == "result":
@@ -121,11 +141,11 @@ class Printer:
         elif kind == "end":
             self._streamed.clear()
             self._shown.clear()
+            self._several = self._several and bool(event.get("waiting"))
 
     def plan(self, plan: dict[str, Any]) -> None:
         """Shows a plan as a tree: one line a step, its arguments and what it waits for."""
         steps = plan.get("steps") or []
-        self._several = len(steps) > 1
         if not steps:
             return
         corner, branch = ("`- ", "|- ") if self._ascii else ("└─ ", "├─ ")
@@ -142,6 +162,7 @@ class Printer:
     def held(self, event: dict[str, Any]) -> None:
         """Shows a held call in full: what will run, with which arguments, to what effect and why it waits."""
         self.settle()
+        self._tree.leave()
         self.talk(self._styled(self._say("held"), "yellow"))
         self.talk(f"  {self._styled(clean(str(event.get('syscall')), lines=False), 'bold')}")
         for name, said in (event.get("args") or {}).items():
@@ -186,6 +207,7 @@ class Printer:
         """One line beside the results."""
         self._talk.write(f"{line}\n")
         self._talk.flush()
+        self._tree.wrote(f"{line}\n")
 
     def _stream(self, step: str, text: str) -> None:
         if text:
@@ -198,18 +220,39 @@ class Printer:
         self._shown.append(text)
         if self._several:
             step = clean(f"{event.get('step', '')} {event.get('syscall', '')}", lines=False)
-            self.talk(self._styled(step, "dim"))
+            self.talk(self._styled(f"{step}: {self._say('step_done')}" if spoken() else step, "dim"))
         if text and str(event.get("step", "")) not in self._streamed:
             self._write(f"{clean(text)}\n")
+        if moving(self._out):
+            from agentos.interfaces.pictured import pictured
+
+            size = shutil.get_terminal_size((80, 24))
+            self._write(pictured(
+                str(event.get("syscall", "")), event.get("result"), size.columns - 1, self._say,
+                ascii_only=self._ascii, colour=colourful(self._out),
+            ))
 
     def _reply(self, text: str) -> None:
         said = text.strip()
         if said and said not in "\n".join(self._shown) and said != "\n\n".join(self._shown):
             self._write(f"{clean(said)}\n")
 
+    def _tell(self, event: dict[str, Any]) -> None:
+        """Says that a step begins or waits, where nothing is drawn over and somebody listens."""
+        key = {"allow": "step_runs", "confirm": "step_waits"}.get(str(event.get("decision")))
+        if key and self._several and spoken():
+            self.talk(f"{clean(str(event.get('step', '')), lines=False)}: {self._say(key)}")
+
+    def again(self) -> None:
+        """Other programs have had the terminal: nothing that was drawn before is drawn over."""
+        self._tree.leave()
+        self._bars.forget()
+
     def _write(self, text: str) -> None:
         self._out.write(text)
         self._out.flush()
+        if self._out.isatty():
+            self._tree.wrote(text)
 
     def _styled(self, text: str, style: str) -> str:
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self._colour and text else text

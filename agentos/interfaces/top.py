@@ -31,17 +31,25 @@ def top(args: Namespace) -> int:
     session.printer.settle()
     if not args.json and not args.once and sys.stdin.isatty() and moving(sys.stdout):
         live(session)
-        return 0
+    elif args.json:
+        print(json.dumps(_second(session), ensure_ascii=False))
+    else:
+        once(session)
+    return 0
+
+
+def _second(session: Session) -> dict[str, Any]:
     _look(session)
     time.sleep(TICK)  # a rate takes two looks
-    seen = _look(session)
-    if args.json:
-        print(json.dumps(seen, ensure_ascii=False))
-        return 0
+    return _look(session)
+
+
+def once(session: Session) -> None:
+    """Prints the machine, the models and the jobs as they are."""
+    seen = _second(session)
     size = shutil.get_terminal_size((100, 24)) if sys.stdout.isatty() else None
     view = View(size.columns - 1 if size else 120, 10_000, ascii=plain(sys.stdout), keys=False)
     print("\n".join(line.text for line in frame(seen, view, session.say)))
-    return 0
 
 
 def _look(session: Session) -> dict[str, Any]:
@@ -49,8 +57,11 @@ def _look(session: Session) -> dict[str, Any]:
 
 
 def live(session: Session) -> None:
-    """The screen until the person leaves it."""
-    Screen(session).run()
+    """The screen until the person leaves it; printed once, where nothing can be drawn over."""
+    if moving(sys.stdout):
+        Screen(session).run()
+    else:
+        once(session)
 
 
 class Screen:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from agentos.interfaces.words_mcp import MCP
+from agentos.interfaces.words_people import PEOPLE
+from agentos.interfaces.words_prompt import PROMPT
+
 Say = Callable[..., str]
 
 _WORDS: dict[str, tuple[str, str]] = {
@@ -28,45 +32,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "stopped": ("stopped", "已停止"),
     "starting": ("starting", "正在启动"),
     "error": ("error", "错误"),
-    "welcome": (
-        "agentos {0}, planning with {1}.\nSay what you want; /help for more, Ctrl-D to leave.",
-        "agentos {0}，由 {1} 规划。\n直接说你想做什么；/help 查看帮助，Ctrl-D 退出。",
-    ),
     "pending": ("{0} call(s) wait for a yes: /approvals", "有 {0} 个调用等待确认：/approvals"),
     "none_pending": ("nothing waits for a yes", "没有等待确认的调用"),
-    "unknown_command": ("there is no {0}; /help lists what there is", "没有 {0} 这个命令；输入 /help 查看全部"),
-    "needs_text": ("{0} takes a text after it", "{0} 后面要有内容"),
-    "bye": (
-        "The system goes on in the background; `agentos stop` ends it.",
-        "系统仍在后台运行；用 `agentos stop` 停止。",
-    ),
-    "help": ("this list", "显示本列表"),
-    "help_plan": ("the plan of a sentence, without running it", "只给出计划，不执行"),
-    "help_status": ("the system and its kernel model", "系统与内核模型的状态"),
-    "help_approvals": ("calls that wait for a yes; answer one", "等待确认的调用，并逐个答复"),
-    "help_syscalls": ("what the system can do", "系统能做什么"),
-    "help_jobs": ("jobs, live while one waits or runs; Ctrl-C leaves", "任务列表，实时刷新；Ctrl-C 退出"),
-    "help_undo": ("bring back what was deleted last, or by its id", "恢复最近删除的内容，或按编号恢复"),
-    "help_correct": (
-        "the right plan of what was said last, to learn from; “no, I meant …” says it another way",
-        "改正上一句的计划，供以后学习；也可以直接说“不对，我是说……”",
-    ),
-    "nothing_said": ("nothing was said yet that could be corrected", "还没有可以改正的话"),
-    "correct_keys": (
-        "“{0}” came to:\n{1}\nEdit it. Enter keeps it (Esc Enter where it has several lines), Ctrl-C does not.",
-        "“{0}”的计划是：\n{1}\n请修改。回车保留（多行时用 Esc 回车），Ctrl-C 放弃。",
-    ),
-    "not_kept": ("not kept", "没有保留"),
-    "kept": ("kept, to learn from: {0}\n{1}", "已保留，供以后学习：{0}\n{1}"),
-    "remember": (
-        "Keep on this machine, to learn from, that “{0}” means this? [y/N] ",
-        "要在本机记住“{0}”是这个意思，供以后学习吗？[y/N] ",
-    ),
-    "help_quit": ("leave; the system goes on", "退出；系统继续运行"),
-    "help_keys": (
-        "Ctrl-C cancels what runs (or clears the line), Ctrl-R searches the history, Tab completes.",
-        "Ctrl-C 取消正在执行的内容（或清空本行），Ctrl-R 搜索历史，Tab 补全。",
-    ),
     "ready": ("ready", "就绪"),
     "not_ready": ("starting: {0}", "正在启动：{0}"),
     "broken": ("could not start: {0}", "无法启动：{0}"),
@@ -108,8 +75,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "state_unloading": ("unloading", "卸载中"),
     "in_use": ("in use", "使用中"),
     "stays": ("stays", "常驻"),
-    "help_ps": ("models in memory, live; Ctrl-C leaves", "内存中的模型，实时刷新；Ctrl-C 退出"),
-    "help_top": ("the whole machine, live; q leaves", "整机概览，实时刷新；q 退出"),
     "top_up": ("up {0}", "已运行 {0}"),
     "top_keys": ("q quit  p pause  s sort: {0}", "q 退出  p 暂停  s 排序：{0}"),
     "top_paused": ("PAUSED", "已暂停"),
@@ -140,14 +105,24 @@ _WORDS: dict[str, tuple[str, str]] = {
     "process_cpu": ("CPU", "CPU"),
     "process_memory": ("MEMORY", "内存"),
     "rate_left": ("{0} left", "剩 {0}"),
+    **MCP,
+    **PEOPLE,
+    **PROMPT,
 }
 
 
-def speaker(language: str) -> Say:
-    """A function that gives the words of a key in `en` or `zh`, with what it is given filled in."""
-    column = 1 if language == "zh" else 0
+class Speaker:
+    """Gives the words of a key in the language that it speaks now, with what it is given filled in."""
 
-    def say(key: str, *given: object) -> str:
-        return _WORDS[key][column].format(*given)
+    def __init__(self, language: str) -> None:
+        """Speaks `en` or `zh`."""
+        self.language = language
 
-    return say
+    def __call__(self, key: str, *given: object) -> str:
+        """The words of a key."""
+        return _WORDS[key][1 if self.language == "zh" else 0].format(*given)
+
+
+def speaker(language: str) -> Speaker:
+    """What gives the words of a key in `en` or `zh`."""
+    return Speaker(language)

@@ -45,7 +45,7 @@ class Keeper:
     def __init__(
         self, queue: Queue, executor: Executor, policy: Policy, folder: Path,
         environment: Callable[[Sequence[str], str], Mapping[str, str]], *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.time, ended: Callable[[Job], None] = lambda job: None,
     ) -> None:
         """A loop that does not run yet.
 
@@ -56,8 +56,9 @@ class Keeper:
             folder: Attempts have their folders `JOB/N` in it.
             environment: The variables that a user's secrets of those names come to.
             clock: Seconds since the epoch.
+            ended: Told of each job that has ended, once that is on disk.
         """
-        self.queue, self.executor = queue, executor
+        self.queue, self.executor, self._told = queue, executor, ended
         self._policy, self._folder, self._environment, self._clock = policy, folder, environment, clock
         self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         self.waiting = Waiting(History())
@@ -107,8 +108,7 @@ class Keeper:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        tasks = list(self._tasks)
-        for task in tasks:
+        for task in (tasks := list(self._tasks)):
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
@@ -183,8 +183,7 @@ class Keeper:
         if self._closed:
             return
         now = self._clock()
-        submitted, self._submitted = self._submitted, []
-        ended, self._ended = self._ended, []
+        submitted, self._submitted, ended, self._ended = self._submitted, [], self._ended, []
         try:
             with self.queue.transaction():
                 changed = [job for end in ended for job in self._finish(end, now)]
@@ -329,8 +328,9 @@ class Keeper:
             self._timer = asyncio.get_running_loop().call_later(delay, self.wake)
 
     def _tell(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            if job.state in ENDED and (event := self._watched.pop(job.id, None)) is not None:
+        for job in (one for one in jobs if one.state in ENDED):
+            self._told(job)
+            if (event := self._watched.pop(job.id, None)) is not None:
                 event.set()
 
     def _spawn(self, work: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from agentos.errors import UserError
 from agentos.jobs import logs, showing
 from agentos.jobs.executor import Executor
 from agentos.jobs.keeper import Keeper
+from agentos.jobs.limits import Hours, Quotas
 from agentos.jobs.queue import Queue
 from agentos.jobs.records import ENDED, Job, Spec, name_for
 from agentos.jobs.scheduling import Policy
@@ -64,6 +66,7 @@ class JobService:
     def __init__(
         self, store: Store, executor: Executor, policy: Policy, folder: Path, *, vault: Vault,
         masker: Callable[[Mapping[str, str]], Masking], clock: Callable[[], float] = time.time,
+        quotas: Quotas | None = None,
     ) -> None:
         """Makes the tables; nothing runs until `open`.
 
@@ -75,14 +78,18 @@ class JobService:
             vault: Where secrets come from.
             masker: Makes what hides their values in logs.
             clock: Seconds since the epoch.
+            quotas: The hours that users may take.
         """
         self.queue = Queue(store)
+        self._hours = Hours(quotas, self.queue)
         self.executor = executor
         self._vault, self._masker, self._clock = vault, masker, clock
-        self.keeper = Keeper(self.queue, executor, policy, folder, vault.environment, clock=clock)
+        given = (self.queue, executor, policy, folder, vault.environment)
+        self.keeper = Keeper(*given, clock=clock, ended=self._hours.ended)
 
     async def open(self) -> None:
         """Takes up what an earlier system left, and goes on."""
+        self._hours.open()
         await self.keeper.open()
 
     async def close(self) -> None:
@@ -110,10 +117,19 @@ class JobService:
             UserError: something of it cannot be read, or it could never run here.
             NotFound: it names a job or a secret that does not exist.
             Failed: the disk refuses; nothing was submitted.
+            DeniedError: it may take more hours than the caller has left.
         """
         spec = self.read(request, caller, call)
         self._vault.environment(spec.secrets, spec.user)
-        return self._submitted(await self.keeper.submit(spec))
+        key = f"job-call:{spec.user}:{spec.call or secrets.token_hex(8)}"
+        spec = self._hours.reserve(spec, key)
+        try:
+            job = await self.keeper.submit(spec)
+        except BaseException:
+            self._hours.dropped(key)
+            raise
+        self._hours.submitted(key, job)
+        return self._submitted(job)
 
     def read(self, request: JobRequest, caller: Caller, call: str) -> Spec:
         """The job that a person asks for, its texts read.
@@ -213,8 +229,18 @@ class JobService:
         Raises:
             NotFound: there is no such job.
             UserError: it has not ended, or what it waits for has failed.
+            DeniedError: it may take more hours than its owner has left.
         """
-        return self._submitted(self.keeper.retry(job))
+        found = self.queue.find.get(job)
+        if found.state not in ENDED:  # which the queue says; what is reserved for its run stays
+            return self._submitted(self.keeper.retry(job))
+        key = f"job:{found.id}"
+        self._hours.reserve(found.spec, key)
+        try:
+            return self._submitted(self.keeper.retry(job))
+        except BaseException:
+            self._hours.dropped(key)
+            raise
 
     async def wait(self, job: str, progress: Progress) -> JobCard:
         """A job's card once it has ended; how far it is, is told while it works.

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Retry, UserError
 from agentos.kernel.render import render
-from agentos.policy.approvals import CONFIRMS
 from agentos.types import Approval, Call, Decision, Denied, Event, Json, NeedsPerson
 
 Tell = Callable[[Event], None]
@@ -25,6 +24,10 @@ class Dispatch(Protocol):
 
     def check(self, call: Call) -> Decision:
         """What policy says before the call is made."""
+        ...
+
+    def confirms(self, call: Call) -> bool:
+        """Whether the caller may say yes to the call beforehand."""
         ...
 
     async def run(self, call: Call, approval: Approval | None, emit: Any) -> Any:
@@ -54,7 +57,7 @@ def ready(dispatcher: Dispatch, call: Call, yes: bool) -> Ready | None:
         return None
     if not isinstance(decision, NeedsPerson):
         return Ready(decision, None)
-    return Ready(decision, yes_of(call)) if yes and call.caller.role in CONFIRMS else None
+    return Ready(decision, yes_of(call)) if yes and dispatcher.confirms(call) else None
 
 
 def yes_of(call: Call) -> Approval:

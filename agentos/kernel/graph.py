@@ -27,7 +27,6 @@ from agentos.errors import AgentosError, UserError
 from agentos.kernel import direct, words
 from agentos.kernel.planner import Correction, Planner
 from agentos.kernel.state import RunState, call_for, outside, plan_of, ready, without_followers
-from agentos.policy.approvals import CONFIRMS
 from agentos.registry import Registry
 from agentos.sealing import Sealer
 from agentos.types import Approval, Decision, Event, Json, NeedsPerson, Plan, Step
@@ -75,7 +74,7 @@ class Nodes:
                 continue
             call = call_for(state, step) if isinstance(decision, NeedsPerson) else None
             # A yes that was given beforehand was given by somebody who had not seen what came from outside.
-            if call and state.get("yes") and not call.outside and call.caller.role in CONFIRMS:
+            if call and state.get("yes") and not call.outside and self._dispatcher.confirms(call):
                 approvals[step.id] = asdict(direct.yes_of(call))
                 free.append(step)
             elif isinstance(decision, NeedsPerson):

@@ -19,7 +19,7 @@ from agentos.registry import Registry
 from agentos.types import DataFile
 
 COLUMNS = ("table", "sentence", "plan")
-ROWS, OTHERS, DEV = 12_000, 80, 240
+ROWS, OTHERS, DEV = 12_000, 120, 240
 """Rows to learn from, tables made of the real one, and rows that are kept to measure on."""
 _MOST = 200_000
 

@@ -32,7 +32,7 @@ class Pages:
 
     def __init__(self, table: Registry, opening: str) -> None:
         """Pages of a table, each after the same opening words."""
-        pages = parted(table, PAGE)
+        pages = parted(table.own(), PAGE)
         self.prefixes = [opening + "".join(map(signature, page)) for page in pages]
         """What each page's prompts begin with."""
         self._page = {entry.name: number for number, page in enumerate(pages) for entry in page}
@@ -46,7 +46,7 @@ class Pages:
     def lay(self, found: Found) -> tuple[str, tuple[str, ...]]:
         """A prompt's prefix and blocks: the page, retrieved signatures that are not on it, and the examples."""
         number = self.number(found.guess, found.entries)
-        more = "".join(signature(entry) for entry in found.entries if self._page[entry.name] != number)
+        more = "".join(signature(entry) for entry in found.entries if self._page.get(entry.name) != number)
         return self.prefixes[number], (*([f"\nMore calls:\n{more}"] if more else []), shots(found.shots))
 
     def known(self, around: Iterable[tuple[Example, tuple[Example, ...]]]) -> list[tuple[str, tuple[str, ...]]]:

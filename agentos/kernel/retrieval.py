@@ -103,6 +103,10 @@ def beginning(example: Example) -> str:
     return line
 
 
+def _documentation(entry: Syscall) -> str:
+    return f"{entry.name.replace('.', ' ')} {entry.doc}"
+
+
 class Retrieval:
     """Retrieval over one table."""
 
@@ -116,12 +120,15 @@ class Retrieval:
         """
         self._table = table
         self._examples = list(examples)
-        self._entries = list(table)
+        self._entries = list(table.own())
+        self._mounted: list[Syscall] = []
+        self._seen = -1
         params = [param for entry in self._entries for param in entry.params if param.kind == "choice"]
         self._choices = {choice for param in params for choice in param.choices}
         self._plain = [self._without_values(example) for example in self._examples]
         self._said = Index(self._plain)
-        self._documented = Index([f"{entry.name.replace('.', ' ')} {entry.doc}" for entry in self._entries])
+        self._documented = Index(list(map(_documentation, self._entries)))
+        self._described = Index([])
         self._starts = [beginning(example) for example in self._examples]
         self._around = self._neighbourhoods() if grouped else [()] * len(self._examples)
 
@@ -136,6 +143,7 @@ class Retrieval:
         clauses = [part for part in JOINTS.split(plain) if part and part.strip()]
         asked = [plain, *clauses] if len(clauses) > 1 else [plain]
         whole = self._said.rank(plain)
+        self._follow()
         near: dict[int, float] = defaultdict(float)
         weights: dict[str, float] = defaultdict(float)
         beginnings: dict[str, float] = defaultdict(float)
@@ -146,6 +154,9 @@ class Retrieval:
             for place, score in self._documented.rank(text).items():
                 name = self._entries[place].name
                 weights[name] = max(weights[name], DOCUMENTED * share * score)
+            for place, score in self._described.rank(text).items():
+                name = self._mounted[place].name
+                weights[name] = max(weights[name], DOCUMENTED * share * score)
         for place, score in near.items():
             example = self._examples[place]
             for name in example.syscalls or {example.answer}:
@@ -154,11 +165,21 @@ class Retrieval:
             beginnings[start] = max(beginnings[start], score)
         names = [entry.name for entry in self._entries]
         best = sorted(names, key=lambda name: -weights.get(name, 0.0))[: ENTRIES + len(clauses) - 1]
+        # Beside the others and never in their place: who describes a tool elsewhere crowds nothing out here.
+        others = sorted((entry.name for entry in self._mounted if weights.get(entry.name)), key=lambda n: -weights[n])
+        best = sorted([*best, *others[:ENTRIES]], key=lambda name: -weights.get(name, 0.0))
         first = max(whole, key=lambda place: whole[place], default=None)
         entries = tuple(self._table[name] for name in best)
         shots = () if first is None else self._around[first]
         guess = None if first is None else self._examples[first]
         return Found(entries, shots, guess, dict(weights), dict(beginnings))
+
+    def _follow(self) -> None:
+        """Takes in what servers that are mounted describe, apart from the rest: their words weigh no other's."""
+        if self._seen != self._table.version:
+            self._seen = self._table.version
+            self._mounted = [entry for entry in self._table if entry.mount]
+            self._described = Index(list(map(_documentation, self._mounted)))
 
     def _without_values(self, example: Example) -> str:
         """An example's sentence less its names and texts, which say nothing of what is asked."""

@@ -14,9 +14,10 @@ from typing import Any
 from agentos.errors import AgentosError, Failed, NotFound, UserError
 from agentos.kernel import direct, words
 from agentos.kernel.direct import Dispatch
+from agentos.kernel.edited import edited
 from agentos.kernel.graph import Graph, resume
 from agentos.kernel.state import RunState
-from agentos.policy.approvals import Refused
+from agentos.policy.held import Refused
 from agentos.registry import Registry
 from agentos.sealing import Unreadable
 from agentos.store import Store
@@ -60,20 +61,29 @@ class Runs:
         self._tasks: dict[str, list[asyncio.Task[None]]] = {}
         store.connection.executescript(_TABLE)
 
-    def sentence(self, text: str, caller: Caller) -> AsyncIterator[Event]:
-        """Plans a sentence and runs the plan.
+    def sentence(self, text: str, caller: Caller, plan: str = "") -> AsyncIterator[Event]:
+        """Plans a sentence and runs the plan, or runs the one that the person has made of it.
+
+        Args:
+            text: The sentence.
+            caller: Whose it is.
+            plan: In the plan language, as the person edited it; the model's own where empty.
 
         Raises:
-            UserError: there is no sentence, or it is longer than 10,000 characters.
+            UserError: there is no sentence, it is longer than 10,000 characters, or the plan does not fit the table.
         """
         if not text.strip():
             raise UserError("there is nothing to do: the sentence is empty")
         if len(text) > 10_000:
             raise UserError(f"the sentence has {len(text)} characters; 10,000 is the most")
         run = _new()
+        given: RunState = {"run": run, "caller": dataclasses.asdict(caller), "language": words.language(text)}
+        if plan:  # without its sentence, so that no model mends what a person has written
+            given["plan"] = edited(plan, self._table, run).to_json()
+        else:
+            given["sentence"] = text.strip()
         self._open(run, caller)
-        given: RunState = {"run": run, "caller": dataclasses.asdict(caller), "sentence": text.strip()}
-        return self._listen(run, self._graphed(run, {**given, "language": words.language(text)}))
+        return self._listen(run, self._graphed(run, given))
 
     def call(
         self, syscall: str, args: Mapping[str, Json], caller: Caller, yes: bool, language: str
@@ -88,7 +98,7 @@ class Runs:
         plan = Plan(run, (step,))
         call = Call(f"{run}.0.{step.id}", syscall, step.args, caller)
         now = direct.ready(self._dispatcher, call, yes)
-        self._open(run, caller)
+        self._open(run, caller, lasting=now is None)  # a single call's audit row follows, and puts both on disk
         if now is None:
             given: RunState = {"plan": plan.to_json(), "yes": yes, "language": language}
             return self._listen(run, self._graphed(run, {"run": run, "caller": dataclasses.asdict(caller), **given}))
@@ -149,8 +159,8 @@ class Runs:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _open(self, run: str, caller: Caller) -> None:
-        with self._store.transaction() as db:
+    def _open(self, run: str, caller: Caller, lasting: bool = True) -> None:
+        with self._store.transaction(lasting) as db:
             db.execute("insert into runs values (?, ?, 'running', ?, null)", (run, caller.user, self._clock()))
 
     async def _listen(self, run: str, work: Work) -> AsyncIterator[Event]:

@@ -1,7 +1,8 @@
 """The table as a trained kernel reads it: a line for each syscall, as many as 48 on a sheet, without examples.
 
 Nothing but the sentence follows a sheet, so that its states are computed once. A table of more syscalls has several
-sheets; a sentence is laid on the one that fits it best, with what it may need of others named behind.
+sheets; a sentence is laid on the one that fits it best, with what it may need of others named behind. What mounted
+servers carry out is on no sheet: it is named behind where it fits, and changes no other sentence's prompt.
 """
 
 from __future__ import annotations
@@ -38,20 +39,19 @@ class Sheets:
 
     def __init__(self, table: Registry) -> None:
         """Parts it."""
-        self._sheets = [tuple(sheet) for sheet in parted(table, SHEET)]
+        self._sheets = [tuple(sheet) for sheet in parted(table.own(), SHEET)]
         self.prefixes = [beginning(sheet) for sheet in self._sheets]
         """What each sheet's prompts begin with."""
         self._of = {entry.name: number for number, sheet in enumerate(self._sheets) for entry in sheet}
 
     def lay(self, found: Found) -> Laid:
         """The sheet that holds most of what fits a sentence, and what else fits."""
-        if len(self._sheets) == 1:
-            return Laid(self.prefixes[0], (), self._sheets[0])
         weights = [0.0] * len(self._sheets)
         for entry in found.entries:
-            weights[self._of[entry.name]] += found.weights.get(entry.name, 0.0) ** 2
+            if entry.name in self._of:
+                weights[self._of[entry.name]] += found.weights.get(entry.name, 0.0) ** 2
         number = max(range(len(weights)), key=lambda at: weights[at])
-        rest = tuple(entry for entry in found.entries if self._of[entry.name] != number)
+        rest = tuple(entry for entry in found.entries if self._of.get(entry.name) != number)
         return Laid(self.prefixes[number], (more(rest),) if rest else (), (*self._sheets[number], *rest))
 
 

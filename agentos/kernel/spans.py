@@ -27,13 +27,15 @@ _STEPS = re.compile(
     re.I,
 )
 """What may stand between two requests."""
-LONGEST = 4
+LONGEST = 6
 """Most characters of a Chinese name that stands without quotes."""
 _UNSAID = ("0", "1")
 _WHOLE = 8
 """Most characters of a Chinese name between spaces, of which ordinary words may be a part."""
-LITERAL = 0.7
-"""Share of a parameter's examples that must say its value as it is."""
+LITERAL, TOLD = 0.7, 6
+"""Share of a parameter's examples that must say its value as it is, and how many there must be to tell."""
+_WORDS = 3
+"""Most words of a name that stands without quotes."""
 _HAN = re.compile(r"[\u3400-\u9fff]+")
 _FIGURE = re.compile(r"(?<![A-Za-z0-9_./\\-])\d+(?:[.,:]?\d+)*")
 """A number in figures: digits within a name, as in `rev2` or `gpt-4`, are none."""
@@ -61,9 +63,9 @@ class SpanFinder:
 
     def __init__(self, table: Registry, examples: Iterable[Example]) -> None:
         """Learns ordinary language from the examples."""
-        self._syscalls = tuple(entry.name for entry in table)
-        self._known = {*self._syscalls, *(entry.family for entry in table)}
-        params = [param for entry in table for param in entry.params if param.kind == "choice"]
+        self._table, self._seen = table, -1
+        self._follow()
+        params = [param for entry in table.own() for param in entry.params if param.kind == "choice"]
         self._choices = {choice.lower() for param in params for choice in param.choices}
         self._words: set[str] = set()
         self._pairs: set[str] = set()
@@ -82,6 +84,7 @@ class SpanFinder:
 
     def find(self, sentence: str, known: Iterable[str] = ()) -> Spans:
         """The spans of a sentence; `known` are names of things that exist."""
+        self._follow()
         pieces = chunks(sentence)
         names: dict[str, None] = dict.fromkeys(match.strip() for match in _QUOTED.findall(sentence))
         names |= dict.fromkeys(path.rstrip(".,:;!?") for path in _PATH.findall(sentence))
@@ -90,13 +93,9 @@ class SpanFinder:
         lowered = sentence.lower()
         words = {piece.lower() for piece in pieces}
         names |= dict.fromkeys(_as_written(sentence, name) for name in known if name.lower() in lowered)
-        for piece in pieces:
-            if _HAN.search(piece) or not re.search(r"\w", piece) or (len(piece) == 1 and not piece.isdigit()):
-                continue
-            if piece.lower() in self._choices or piece.lower() in self._known:
-                continue
-            if piece.isdigit() or _SHAPED.match(piece) or piece.lower() not in self._words:
-                names[piece] = None
+        single = [self._named(piece) for piece in pieces]
+        names |= dict.fromkeys(piece for piece, named in zip(pieces, single, strict=True) if named)
+        names |= dict.fromkeys(_together(pieces, single))
         for run in _HAN.findall(sentence):
             unusual = self._unusual(run)
             apart = re.search(rf"(?<!\S){run}(?=[\s,，。；、！？]|$)", sentence)
@@ -111,14 +110,46 @@ class SpanFinder:
             durations(pieces),
         )
 
+    def _follow(self) -> None:
+        """Takes in how syscalls are called, those of mounted servers too."""
+        if self._seen != self._table.version:
+            self._seen = self._table.version
+            self._syscalls = tuple(entry.name for entry in self._table)
+            self._known = {*self._syscalls, *(entry.family for entry in self._table)}
+
+    def _named(self, piece: str) -> bool:
+        """Whether a piece of a sentence may be a name by itself."""
+        if _HAN.search(piece) or not re.search(r"\w", piece) or (len(piece) == 1 and not piece.isdigit()):
+            return False
+        if piece.lower() in self._choices or piece.lower() in self._known:
+            return False
+        return piece.isdigit() or bool(_SHAPED.match(piece)) or piece.lower() not in self._words
+
     def _unusual(self, run: str) -> list[str]:
-        """The parts of a Chinese run that no example uses as ordinary language, two characters or more."""
+        """The parts of a Chinese run that no example uses as ordinary language, two characters or more.
+
+        A word of one character beside a name (`给王丽华`) is told from it by nothing, so that parts of parts count too.
+        """
         usual = [False] * len(run)
         for place in range(len(run) - 1):
             if run[place : place + 2] in self._pairs:
                 usual[place] = usual[place + 1] = True
         parts = "".join(" " if plain else char for char, plain in zip(run, usual, strict=True)).split()
-        return [part for part in parts if 2 <= len(part) <= LONGEST]
+        return [
+            part[start : start + size] for part in parts
+            for size in range(min(LONGEST, len(part)), 1, -1) for start in range(len(part) - size + 1)
+        ]
+
+
+def _together(pieces: Sequence[str], named: Sequence[bool]) -> list[str]:
+    """Words side by side that may be one name: `Tom Abara`, `copper soap`."""
+    found = []
+    for first, begins in enumerate(named):
+        for last in range(first + 2, min(len(pieces), first + 2 * _WORDS - 1), 2):
+            if not begins or not named[last] or pieces[last - 1] != " " or pieces[last].isdigit():
+                break
+            found.append("".join(pieces[first : last + 1]))
+    return found
 
 
 def _said_literally(table: Registry) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -130,7 +161,7 @@ def _said_literally(table: Registry) -> dict[tuple[str, str], tuple[str, ...]]:
                 str(args[param.name]).lower() in text.lower()
                 for text, args in entry.examples.items() if param.kind == "choice" and param.name in args
             ]
-            if said and sum(said) >= LITERAL * len(said):
+            if len(said) >= TOLD and sum(said) >= LITERAL * len(said):
                 found[entry.name, param.name] = param.choices
     return found
 

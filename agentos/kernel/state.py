@@ -18,7 +18,7 @@ class RunState(TypedDict, total=False):
     """Empty where the plan was given."""
     language: str
     """`en` or `zh`: what results are shown in."""
-    caller: dict[str, str]
+    caller: dict[str, Any]
     yes: bool
     """Whether the caller confirmed beforehand what they may confirm."""
     plan: dict[str, Any]
@@ -39,7 +39,9 @@ class RunState(TypedDict, total=False):
 
 def caller_of(state: RunState) -> Caller:
     """Who asked."""
-    return Caller(**state["caller"])  # type: ignore[arg-type]
+    kept = state["caller"]
+    scope = kept.get("scope")  # a list by now; older checkpoints have none
+    return Caller(**{**kept, "scope": None if scope is None else tuple(scope)})
 
 
 def plan_of(state: RunState) -> Plan:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from agentos.errors import Failed, UserError
 SHIPPED, NONE = "shipped", "none"
 MANIFEST, _STATE = "manifest.json", "in-force.json"
 _FILES = ("adapter_config.json", "adapter_model.safetensors", MANIFEST)
+_NAME = re.compile(r"[\w-][\w.-]{0,99}")
+"""What an adapter here may be called: no path leads out of their folder."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Tuned:
 
     def folder(self, name: str) -> Path | None:
         """Where an adapter lies; None for `none` and where there is no such one."""
-        if name == NONE:
+        if name == NONE or not _NAME.fullmatch(name):
             return None
         found = Path(str(resources.files("agentos.kernel") / "adapter")) if name == SHIPPED else self._root / name
         return found if all((found / file).is_file() for file in _FILES) else None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Protocol, cast
 
 from agentos.errors import Failed
@@ -14,15 +15,18 @@ from agentos.models.choice import REMOTE
 from agentos.models.costs import Costs
 from agentos.models.meter import Meter
 from agentos.types import (
+    Answer,
     Caller,
     Completed,
     Context,
     Engine,
     Generation,
+    Logprob,
     Message,
     Predicted,
     Prediction,
     Predictions,
+    Prompt,
     Text,
     Token,
 )
@@ -81,10 +85,10 @@ class Outgoing(Protocol):
 
 
 async def generate(
-    engine: Engine, name: str, prompt: str, max_tokens: int, *, ctx: Context, meter: Meter, costs: Costs,
+    engine: Engine, name: str, request: Generation, *, ctx: Context, meter: Meter, costs: Costs,
     outgoing: Outgoing | None = None,
-) -> Text:
-    """A model's answer to a message, streamed through `ctx.text`; what a remote one cost is noted.
+) -> Answer:
+    """A model's answer, streamed through `ctx.text`; what a remote one cost is noted.
 
     All answers to what people ask models pass here, before streams, results, the audit trail and checkpoints, so rules
     over replies are held against them here. The kernel's own words (small talk, at most a sentence) do not.
@@ -93,37 +97,93 @@ async def generate(
         UserError: the prompt is longer than the context.
         Failed: the engine ended in the middle of it.
     """
-    request = Generation(uuid.uuid4().hex, (Message("user", prompt),), max_tokens)
     answer = cast(AsyncGenerator[Token | Completed, None], engine.generate(request))
-    leaving = None if outgoing is None else outgoing.reply(ctx.caller, name, prompt)
-    say, count, pieces, started = ctx.text, meter.token, 0, time.monotonic()
+    leaving = None if outgoing is None else outgoing.reply(ctx.caller, name, said(request))
+    count, pieces, started, likely = meter.token, 0, time.monotonic(), Aligned()
     async with aclosing(answer):
         async for item in answer:
             if isinstance(item, Token):
                 pieces += 1
                 count()
                 if leaving is None:
-                    await say(item.text)
+                    await _say(ctx, item.text, item.logprobs)
                     continue
-                if out := leaving.feed(item.text):
-                    await say(out)
+                out = leaving.feed(item.text)
+                await _say(ctx, out, likely.told(item, out))
                 if leaving.over and not name.startswith(REMOTE):  # a remote one's cost comes with its end
                     meter.done(0)
-                    return await _left(leaving, None, Text("", name, pieces, time.monotonic() - started), say)
+                    return await _left(leaving, None, Answer("", name, pieces, time.monotonic() - started), ctx, likely)
                 continue
             meter.done(item.tokens - pieces, item.cost)
             if name.startswith(REMOTE):
                 costs.record(ctx.caller.user, name, item)
-            given = Text(item.text, item.served_by or name, item.tokens, item.seconds, item.cost, item.reason)
-            return given if leaving is None else await _left(leaving, item.text, given, say)
+            given = Answer(
+                item.text, item.served_by or name, item.tokens, item.seconds, item.cost, item.reason,
+                prompt_tokens=item.prompt_tokens, cached_tokens=item.cached_tokens,
+            )
+            return given if leaving is None else await _left(leaving, item.text, given, ctx, likely)
     raise Failed(f"the {engine.name} engine ended its answer without saying so")
 
 
-async def _left(leaving: Leaving, whole: str | None, given: Text, say: Callable[[str], Awaitable[None]]) -> Text:
+class Aligned:
+    """Log-probabilities of what is let out. From the first place on that a rule has changed, none is told."""
+
+    def __init__(self) -> None:
+        """Nothing was said."""
+        self._waiting: deque[Logprob] = deque()
+        self._ahead = ""
+        self._same = True
+
+    def told(self, item: Token | None, out: str) -> list[Logprob]:
+        """Of the tokens whose text has been let out as the model wrote it.
+
+        Args:
+            item: What the model has written now.
+            out: What is let out now.
+        """
+        if item is not None:
+            self._waiting.extend(item.logprobs)
+        if not self._waiting or not self._same:
+            return []
+        self._ahead += out
+        found = []
+        while self._waiting and self._ahead.startswith(self._waiting[0].token):
+            found.append(self._waiting.popleft())
+            self._ahead = self._ahead[len(found[-1].token) :]
+        self._same = not self._waiting or self._waiting[0].token.startswith(self._ahead)
+        return found
+
+
+async def _say(ctx: Context, text: str, logprobs: Sequence[Logprob]) -> None:
+    if logprobs:
+        await ctx.text(text, logprobs)
+    elif text:
+        await ctx.text(text)
+
+
+def plain(prompt: str, max_tokens: int) -> Generation:
+    """The request that a prompt alone comes to."""
+    return Generation(uuid.uuid4().hex, (Message("user", prompt),), max_tokens)
+
+
+def said(request: Generation) -> str:
+    """All that a request says, as one text: what policy judges and the trail has the hash of."""
+    if isinstance(request.prompt, Prompt):
+        return request.prompt.text
+    return "\n".join(
+        part for turn in request.prompt for part in (turn.content, *(call.arguments for call in turn.calls)) if part
+    )
+
+
+def short(answer: Answer) -> Text:
+    """What the syscall gives of an answer."""
+    return Text(**{item.name: getattr(answer, item.name) for item in fields(Text)})
+
+
+async def _left(leaving: Leaving, whole: str | None, given: Answer, ctx: Context, likely: Aligned) -> Answer:
     """What a caller is given in an answer's place; the rest of it is said."""
     left = leaving.close(whole)
-    if left.rest:
-        await say(left.rest)
+    await _say(ctx, left.rest, likely.told(None, left.rest))
     return replace(
         given, text=left.text, finish_reason=left.finish_reason or given.finish_reason, review=left.review
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from agentos.config import Settings
 from agentos.errors import Failed, NotFound, Retry, UserError
@@ -26,9 +27,11 @@ from agentos.models.shelf import Shelf, on_disk
 from agentos.models.supervision import Supervisor
 from agentos.store import Store
 from agentos.types import (
+    Answer,
     Context,
     Deleted,
     Engine,
+    Generation,
     LoadedReport,
     ModelCard,
     ModelList,
@@ -263,19 +266,20 @@ class ModelService:
             UserError: the model writes no text, or the prompt is longer than its context.
             Failed: its process died; the next request loads it again.
         """
-        if max_tokens < 1:
-            raise UserError(f"max_tokens must be at least 1, and is {max_tokens}")
+        return answers.short(await self.answer(model, answers.plain(prompt, max_tokens), ctx))
+
+    async def answer(self, model: str, request: Generation, ctx: Context) -> Answer:
+        """As `generate`, to any request."""
+        if request.max_tokens < 1:
+            raise UserError(f"max_tokens must be at least 1, and is {request.max_tokens}")
         name = self._resolve(model)
         known = self._shelf.get(name) or catalog().get(name)
         if known is not None and known.kind not in {"causal", adapted.KIND}:
             raise UserError(f"{name!r} is an {known.kind} model and writes no text; name a causal model")
         async with self.residency.using(name, lambda: self._bring(name, ctx)) as held:
             try:
-                meter = self._meters.of(name)
-                asked = (held.engine, name, prompt, max_tokens)
-                return await answers.generate(
-                    *asked, ctx=ctx, meter=meter, costs=self._costs, outgoing=self._outgoing
-                )
+                rest: Any = {"meter": self._meters.of(name), "costs": self._costs, "outgoing": self._outgoing}
+                return await answers.generate(held.engine, name, request, ctx=ctx, **rest)
             except Failed as error:
                 raise answers.died(name, held.alive, error) from error
 

@@ -2,107 +2,55 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal
 
 from agentos.errors import DeniedError, UserError, unknown
 from agentos.policy.audit import audited_args, entry_of
+from agentos.policy.held import EXPIRED, HELD, TABLES, Held, Refused, Standing, digest_of, outcome
+from agentos.policy.scopes import covers, lacking
 from agentos.registry import Registry
 from agentos.sealing import Sealer, Unreadable
 from agentos.store import Store
-from agentos.types import Approval, Call, Caller, Effect, Json, Role, Scope, Timestamp
+from agentos.syscall import Syscall
+from agentos.types import Allowed, Approval, Call, Caller, Decision, Denied, Effect, Seconds
+from agentos.types.units import show_seconds
 
 Answer = Literal["once", "session", "always", "no"]
-CONFIRMS: frozenset[Role] = frozenset({"operator", "admin"})
-"""Roles that may confirm a call of their own; another person's takes an administrator."""
-_TABLES = """
-create table if not exists approvals (
-    id text primary key, call text not null unique, user text not null, session text not null, door text not null,
-    syscall text not null, effect text not null, arguments text not null, digest text not null, reason text not null,
-    run text not null, created real not null, answer text not null default '', answered_by text not null default '',
-    answer_reason text not null default '', answered real, outside text not null default ''
-);
-create index if not exists approvals_open on approvals(answer, created);
-create table if not exists standing (
-    id text primary key, user text not null, syscall text not null, digest text not null, scope text not null,
-    session text not null, granted_by text not null, created real not null, arguments text not null,
-    approval text not null
-);
-create index if not exists standing_for on standing(user, syscall);
-"""
-_HELD = (
-    "id, call, user, session, door, syscall, effect, arguments, reason, run, created, answer, answered_by,"
-    " answer_reason, outside"
-)
-
-
-@dataclass(frozen=True)
-class Held:
-    """A call that waits, or waited, for a person."""
-
-    id: str
-    call: str
-    user: str
-    session: str
-    door: str
-    syscall: str
-    effect: Effect
-    arguments: Mapping[str, Json]
-    """Exactly what will run, while it waits; as the audit trail keeps them once it was answered."""
-    reason: str
-    run: str
-    """The plan it belongs to."""
-    created: Timestamp
-    answer: str = ""
-    """Empty while it waits."""
-    answered_by: str = ""
-    answer_reason: str = ""
-    outside: Mapping[str, str] = field(default_factory=dict)
-    """Arguments that text from outside went into, and what gave it."""
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A person's no to one held call."""
-
-    by: str
-    reason: str
-    id: str
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A yes given beforehand; it can be taken back."""
-
-    id: str
-    user: str
-    syscall: str
-    scope: Scope
-    session: str
-    granted_by: str
-    created: Timestamp
-    arguments: Mapping[str, Json] = field(default_factory=dict)
-    """For what destroys: the only arguments it holds for."""
+Approves = Callable[[Call, Syscall, Caller], Decision]
+"""Whether a caller may say yes to a held call; `Monitor.approves`."""
+DAY = 86400.0
 
 
 class Approvals:
-    """Holds calls for days and through restarts; each is answered once, by a person."""
+    """Holds calls for hours and through restarts; each is answered once, by a person and in time."""
 
-    def __init__(self, store: Store, registry: Registry, clock: Callable[[], float] = time.time) -> None:
-        """Makes the tables."""
+    def __init__(
+        self, store: Store, registry: Registry, approves: Approves, clock: Callable[[], float] = time.time, *,
+        lasts: Seconds = DAY,
+    ) -> None:
+        """Makes the tables.
+
+        Args:
+            store: The system's database.
+            registry: The syscalls.
+            approves: What the rules say to who would answer.
+            clock: Seconds since the epoch.
+            lasts: How long a call can be answered.
+        """
         self._store = store
         self._registry = registry
+        self._approves = approves
         self._clock = clock
+        self._lasts = lasts
         self._sealer = Sealer(store.path.parent, "held calls")
-        store.connection.executescript(_TABLES)
-        if "outside" not in {row[1] for row in store.connection.execute("pragma table_info(approvals)")}:
-            store.connection.execute("alter table approvals add column outside text not null default ''")
+        store.connection.executescript(TABLES)
+        store.add_column("approvals", "outside", "text not null default ''")
 
     def hold(self, call: Call, effect: Effect, reason: str, run: str) -> str:
         """Keeps a call until somebody answers; its id. A call that is held already keeps its place."""
@@ -117,7 +65,7 @@ class Approvals:
                 "insert into approvals (id, call, user, session, door, syscall, effect, arguments, digest, reason, run,"
                 " created, outside) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (name, call.id, caller.user, caller.session, caller.door, call.syscall, effect, shown,
-                 _digest(call.args), reason, run, self._clock(),
+                 digest_of(call.args), reason, run, self._clock(),
                  json.dumps(dict(call.outside)) if call.outside else ""),
             )
         return name
@@ -125,10 +73,31 @@ class Approvals:
     def pending(self, user: str | None = None) -> list[Held]:
         """Calls that wait, everybody's or one user's, oldest first."""
         rows = self._store.connection.execute(
-            f"select {_HELD} from approvals where answer = '' and (? is null or user = ?) order by created, rowid",
-            (user, user),
+            f"select {HELD} from approvals where answer = '' and created > ? and (? is null or user = ?)"
+            " order by created, rowid",
+            (self._clock() - self._lasts, user, user),
         )
         return [self._held(row) for row in rows]
+
+    def expired(self, user: str | None = None) -> list[Held]:
+        """Calls that nobody answered in time, everybody's or one user's, the last fifty, newest first."""
+        rows = self._store.connection.execute(
+            f"select {HELD} from approvals where (answer = '{EXPIRED}' or (answer = '' and created <= ?))"
+            " and (? is null or user = ?) order by created desc, rowid desc limit 50",
+            (self._clock() - self._lasts, user, user),
+        )
+        return [self._held(row) for row in rows]
+
+    def expire(self) -> list[Held]:
+        """Closes the calls whose time is over, and gives them: their runs are to be ended."""
+        over = self._store.connection.execute(
+            f"select {HELD} from approvals where answer = '' and created <= ? order by created, rowid",
+            (self._clock() - self._lasts,),
+        ).fetchall()
+        found = [self._held(row) for row in over]
+        for held in found:
+            self.settle(held.id, "expired", "policy", self._late())
+        return found
 
     def held(self, approval: str) -> Held:
         """One held call, answered or not.
@@ -136,18 +105,21 @@ class Approvals:
         Raises:
             NotFound: there is none of that id.
         """
-        row = self._store.connection.execute(f"select {_HELD} from approvals where id = ?", (approval,)).fetchone()
+        row = self._store.connection.execute(f"select {HELD} from approvals where id = ?", (approval,)).fetchone()
         if row is None:
             raise unknown("held call", approval, [item.id for item in self.pending()])
         return self._held(row)
 
     def answered(self, approval: str) -> Approval | Refused | None:
-        """What a person said to a held call, or None while it waits.
+        """What a person said to a held call, or None while it waits; one that has expired is refused.
 
         Raises:
             NotFound: there is none of that id.
         """
-        return _outcome(self.held(approval))
+        held = self.held(approval)
+        if not held.answer and held.state == EXPIRED:
+            return Refused("policy", self._late(), held.id)
+        return outcome(held)
 
     def answer(self, approval: str, by: Caller, answer: Answer, reason: str = "") -> Approval | Refused:
         """Records a person's answer. `always` and `session` leave a rule behind; what destroys, for the same arguments.
@@ -155,13 +127,17 @@ class Approvals:
         Raises:
             NotFound: there is none of that id.
             DeniedError: this caller may not answer it.
-            UserError: it was answered already, or there is no session for it to hold in.
+            UserError: it was answered already, has expired, or there is no session for it to hold in.
         """
         if answer not in ("once", "session", "always", "no"):
             raise UserError(f"{answer!r} is no answer; say once, session, always or no. The call still waits.")
         with self._store.transaction() as db:
             held = self.held(approval)
             self._may_answer(held, by, answer)
+            if held.state == EXPIRED:
+                at = time.strftime("%Y-%m-%d %H:%M", time.localtime(held.expires))
+                raise UserError(f"{approval!r} expired on {at}: {self._late()}. It was not run and will not be; ask for"
+                                " it again.")
             if held.answer:
                 raise UserError(f"{approval!r} was answered already ({held.answer}); nothing was changed")
             if answer == "session" and not held.session:
@@ -176,12 +152,12 @@ class Approvals:
             )
             if answer in ("session", "always"):
                 self._grant(db, held, by, answer, kept)
-        said = _outcome(self.held(approval))
+        said = outcome(self.held(approval))
         assert said is not None
         return said
 
-    def settle(self, approval: str, answer: Literal["once", "no"], by: str, reason: str) -> None:
-        """Closes a held call that no person has to answer any more: a rule has, or its run has ended."""
+    def settle(self, approval: str, answer: Literal["once", "no", "expired"], by: str, reason: str) -> None:
+        """Closes a held call that no person has to answer any more: a rule or the time has, or its run has ended."""
         with self._store.transaction() as db:
             held = self.held(approval)
             kept = audited_args(entry_of(self._registry, held.syscall), held.arguments)
@@ -203,7 +179,7 @@ class Approvals:
             "select id, granted_by, scope from standing where user = ? and syscall = ?"
             " and (digest = ? or (digest = '' and ? != 'destroy'))"
             " and (scope = 'always' or (session = ? and session != '')) order by scope, created limit 1",
-            (call.caller.user, call.syscall, _digest(call.args), effect, call.caller.session),
+            (call.caller.user, call.syscall, digest_of(call.args), effect, call.caller.session),
         ).fetchone()
         return Approval(row[1], row[2], row[0]) if row else None
 
@@ -243,13 +219,46 @@ class Approvals:
         except Unreadable as error:  # the others can be answered, and this one refused
             values[7] = {"unreadable": str(error)}
         values[-1] = json.loads(row[-1]) if row[-1] else {}
-        return Held(*values)
+        held = Held(*values)
+        expires = held.created + self._lasts
+        if held.answer == EXPIRED or not held.answer and self._clock() >= expires:
+            return replace(held, expires=expires, state=EXPIRED)
+        return replace(held, expires=expires, state="answered" if held.answer else "waiting")
 
     def _may_answer(self, held: Held, by: Caller, answer: str) -> None:
-        if by.role == "admin" or (by.user == held.user and (by.role in CONFIRMS or answer == "no")):
+        """Everybody may take back what they asked for; a yes, and a no to another's, is for whom the rules let.
+
+        Raises:
+            DeniedError: they do not let this caller.
+        """
+        if not covers(by.scope, held.syscall, held.effect):
+            said: Decision = Denied("scope", lacking(by.scope or (), held.syscall, held.effect))
+        elif answer == "no" and (by.user == held.user or (by.role == "admin" and not by.service)):
             return
-        rule = "their role may not confirm" if by.user == held.user else "it is another person's call"
-        raise DeniedError(f"this caller cannot answer {held.id!r}: {rule}. It still waits; ask an administrator.")
+        elif held.answer and (by.user == held.user or by.role == "admin"):
+            return  # which the caller is told
+        elif (entry := entry_of(self._registry, held.syscall)) is None:
+            said = Denied("unknown-syscall", "there is no such syscall any more; it can only be refused")
+        else:
+            said = self._asked(held, entry, by)
+        if isinstance(said, Allowed):
+            return
+        rule = f"{said.rule}: {said.reason}"
+        if said.rule == "default-deny":
+            rule = "their role may not confirm" if by.user == held.user else "it is another person's call"
+        raise DeniedError(f"this caller cannot answer {held.id!r} ({rule}). It still waits; ask an administrator.")
+
+    def _asked(self, held: Held, entry: Syscall, by: Caller) -> Decision:
+        """What the rules say to a yes."""
+        try:
+            args = entry.validate(held.arguments)  # filled in: a newer version may take more than it was asked with
+        except UserError:
+            return Denied("unvalidated", "its arguments do not fit the syscall any more; it can only be refused")
+        asker = Caller(held.user, "admin", held.session, held.door)  # policy takes the lower of this role and theirs
+        return self._approves(Call(held.call, held.syscall, args, asker, held.outside), entry, by)
+
+    def _late(self) -> str:
+        return f"nobody answered within {show_seconds(self._lasts)}"
 
     def _grant(self, db: sqlite3.Connection, held: Held, by: Caller, scope: str, kept: str) -> None:
         destroys = held.effect == "destroy"
@@ -259,15 +268,3 @@ class Approvals:
             ("r" + secrets.token_hex(4), held.user, held.syscall, digest if destroys else "", scope,
              held.session if scope == "session" else "", by.user, self._clock(), kept if destroys else "{}", held.id),
         )
-
-
-def _outcome(held: Held) -> Approval | Refused | None:
-    if not held.answer:
-        return None
-    if held.answer == "no":
-        return Refused(held.answered_by, held.answer_reason, held.id)
-    return Approval(held.answered_by, cast(Scope, held.answer), held.id)
-
-
-def _digest(args: Mapping[str, Json]) -> str:
-    return hashlib.sha256(json.dumps(dict(args), sort_keys=True).encode()).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -12,6 +12,7 @@ from pydantic import ConfigDict, create_model
 
 from agentos.errors import UserError
 from agentos.policy.audit import ruling
+from agentos.policy.entities import Member
 from agentos.policy.monitor import Monitor
 from agentos.registry import Registry
 from agentos.syscall import Param, Syscall
@@ -36,6 +37,8 @@ class Case:
     """The role that the caller claims; the user's own where empty."""
     outside: bool = False
     """Whether an argument came from outside."""
+    approves: str = ""
+    """Whose held call the user would say yes to; empty where they make it themselves."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,12 @@ class Suite:
     owners: Mapping[str, str]
     syscalls: tuple[Syscall, ...]
     cases: tuple[Case, ...]
+    services: frozenset[str] = frozenset()
+    """Users that are service accounts."""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Members by group."""
+    given: Mapping[str, str] = field(default_factory=dict)
+    """The groups that things were given to."""
 
     def role_of(self, user: str) -> Role | None:
         """The suite's answer for the monitor."""
@@ -68,6 +77,15 @@ class Suite:
     def owner_of(self, kind: str, name: str) -> str | None:
         """The suite's answer for the monitor."""
         return self.owners.get(name)
+
+    def group_of(self, kind: str, name: str) -> str | None:
+        """The suite's answer for the monitor."""
+        return self.given.get(name)
+
+    def member_of(self, user: str) -> Member:
+        """The suite's answer for the monitor."""
+        teams = tuple(name for name, members in self.groups.items() if user in members)
+        return Member(teams, service=user in self.services)
 
     def table(self, installed: Iterable[Syscall]) -> Registry:
         """The installed table and, beside it, the suite's own calls."""
@@ -129,7 +147,9 @@ def read_suite(text: str, name: str = "permissions.yaml") -> Suite:
         users, owners = dict(data["users"]), dict(data.get("owners", {}))
         cases = tuple(_case(number, raw, users) for number, raw in enumerate(data["cases"], 1))
         syscalls = tuple(_syscall(raw) for raw in data.get("syscalls", []))
-        return Suite(users, owners, syscalls, cases)
+        groups = {name: tuple(members) for name, members in data.get("groups", {}).items()}
+        services, given = frozenset(data.get("services", ())), dict(data.get("given", {}))
+        return Suite(users, owners, syscalls, cases, services, groups, given)
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{name} is not a permission suite: {error}. Nothing was checked.") from error
 
@@ -150,7 +170,10 @@ def evaluate(suite: Suite, installed: Iterable[Syscall], extra: Path | None = No
         UserError: a rule does not parse or does not fit the schema, or a case not its syscall.
     """
     table = suite.table(installed)
-    return check(suite, Monitor(table, suite.role_of, owner_of=suite.owner_of, extra=extra), table)
+    monitor = Monitor(
+        table, suite.role_of, owner_of=suite.owner_of, group_of=suite.group_of, member_of=suite.member_of, extra=extra
+    )
+    return check(suite, monitor, table)
 
 
 def _checked(suite: Suite, number: int, monitor: Monitor, table: Registry) -> Checked:
@@ -167,7 +190,11 @@ def _checked(suite: Suite, number: int, monitor: Monitor, table: Registry) -> Ch
     else:
         entry = next(iter(table))
         call = Call("eval", case.syscall, case.args, caller, source)
-    said = monitor.decide(call, entry, confirmed=case.confirmed)
+    if case.approves:
+        asker = Caller(case.approves, suite.users[case.approves], door="eval")
+        said = monitor.approves(replace(call, caller=asker), entry, caller)
+    else:
+        said = monitor.decide(call, entry, confirmed=case.confirmed)
     return Checked(case, ruling(said), said.rule)
 
 
@@ -180,6 +207,8 @@ def _case(number: int, raw: Mapping[str, Any], users: Mapping[str, Role]) -> Cas
         raise ValueError(f"case {number}: 'expect' must be allow, confirm or deny, and is {case.expect!r}")
     if case.user not in users and not case.role:
         raise ValueError(f"case {number}: {case.user!r} is none of 'users', and no 'role' is given")
+    if case.approves and case.approves not in users:
+        raise ValueError(f"case {number}: {case.approves!r} is none of 'users'")
     return case
 
 

@@ -9,25 +9,23 @@ not watched: they change with an installation, which is followed by a restart.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cedarpy
 
 from agentos.errors import UserError
-from agentos.policy.people import ROLES
+from agentos.policy.entities import Parties, grapher
 from agentos.policy.rules import Rule, Rules, RulesError, added, compile_rules, is_policy, shipped
 from agentos.policy.schema import Shape, cedar_schema, shape
 from agentos.registry import Registry
-from agentos.types import Json, Role, Timestamp
+from agentos.types import Timestamp
 
 log = logging.getLogger(__name__)
 
@@ -35,20 +33,6 @@ EVERY = 1.0
 """Seconds between two looks at the folder."""
 SETTLED = 0.1
 """Seconds for which a file must not have changed: until then somebody may be writing it, or the next of several."""
-_CACHED = 1024
-
-
-class Parties(NamedTuple):
-    """Who asks and about what: all that the entities of a request are made from."""
-
-    user: str
-    role: Role
-    kind: str
-    """Entity type of the thing, and its name."""
-    name: str
-    owner: str
-    """Empty where nobody knows."""
-    owner_role: Role | None
 
 
 @dataclass(frozen=True)
@@ -222,23 +206,4 @@ def _fresh(seen: _Seen, now: float) -> bool:
 
 def _compiled(files: Mapping[str, str], shapes: Mapping[str, Shape], now: float) -> Loaded:
     rules = compile_rules(files, cedar_schema(shapes.values()))
-    named = json.dumps([_entity("Role", name, {}, None) for name in ROLES])
-    roles = cedarpy.Entities.from_json_str(named, rules.schema)
-
-    @lru_cache(_CACHED)
-    def graph(asked: Parties) -> cedarpy.Entities:
-        delta = [_entity("User", asked.user, {"name": asked.user}, asked.role)]
-        attributes: dict[str, Json] = {}
-        if asked.owner:
-            attributes["owner"] = {"__entity": {"type": "User", "id": asked.owner}}
-            if asked.owner != asked.user:
-                delta.append(_entity("User", asked.owner, {"name": asked.owner}, asked.owner_role))
-        delta.append(_entity(asked.kind, asked.name, attributes, None))
-        return roles.with_added_json_str(json.dumps(delta), rules.schema)
-
-    return Loaded(rules, shapes, dict(files), graph, now)
-
-
-def _entity(kind: str, name: str, attributes: dict[str, Json], role: Role | None) -> dict[str, Any]:
-    parents = [{"type": "Role", "id": role}] if role else []
-    return {"uid": {"type": kind, "id": name}, "attrs": attributes, "parents": parents}
+    return Loaded(rules, shapes, dict(files), grapher(rules.schema), now)

@@ -48,6 +48,8 @@ class Shape:
 
 REVIEW = Shape("reviews.decide", "write", (), frozenset(), "System", None, ("administration",))
 """What `policies/agentos.cedarschema` calls deciding over a held reply."""
+APPROVE = "approvals.answer"
+"""What it calls saying yes to a held call."""
 
 
 def shape(entry: Syscall) -> Shape:
@@ -55,8 +57,10 @@ def shape(entry: Syscall) -> Shape:
     attributes = tuple(found for param in entry.params if (found := _attribute(param)))
     subject = next((p for p in entry.params if p.name in SUBJECTS and p.kind == "name" and not p.many), None)
     subject = subject or next((p for p in entry.params if p.required and p.kind == "name" and not p.many), None)
-    groups: list[str] = [entry.effect]
-    if any(item.name == "user" and item.type == "String" for item in attributes):
+    groups: list[str] = [entry.effect, f"{entry.family}.*"]
+    if entry.mount:
+        groups.append("mounted")
+    elif any(item.name == "user" and item.type == "String" for item in attributes):
         groups.append("names-a-user")
     if entry.untrusted:
         groups.append("output")
@@ -70,9 +74,11 @@ def shape(entry: Syscall) -> Shape:
 
 
 def cedar_schema(shapes: Iterable[Shape]) -> str:
-    """The whole schema as Cedar text: the entities from `policies/agentos.cedarschema`, then the actions."""
+    """The whole schema as Cedar text: the entities from `policies/agentos.cedarschema`, families, then the actions."""
     fixed = resources.files("agentos.policies").joinpath("agentos.cedarschema").read_text("utf-8")
-    return fixed + "\n" + "\n".join(_action(item) for item in shapes)
+    listed = list(shapes)
+    families = sorted({group for item in listed for group in item.groups if group.endswith(".*")})
+    return "\n".join([fixed, *(f"action {json.dumps(name)};" for name in families), *map(_action, listed)])
 
 
 def _action(item: Shape) -> str:

@@ -93,7 +93,7 @@ class Records:
             NotFound: there is none of that name.
         """
         number = run.removeprefix("t")
-        found = self._find("number = ?", int(number)) if number.isdecimal() else []
+        found = self._find("number = ?", int(number)) if number.isdecimal() and len(number) <= 18 else []
         if not found:
             raise unknown("run", run, [record.run for record in self._find("1 order by number desc limit 20")])
         return found[0]

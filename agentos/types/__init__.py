@@ -38,6 +38,7 @@ from agentos.types.engine import (
     Engine,
     Generation,
     LoadedModel,
+    Logprob,
     Message,
     ModelSpec,
     Predicted,
@@ -45,6 +46,7 @@ from agentos.types.engine import (
     Prompt,
     Pulse,
     Token,
+    ToolCall,
 )
 from agentos.types.jobs import (
     AttemptRow,
@@ -59,6 +61,7 @@ from agentos.types.jobs import (
     Priority,
 )
 from agentos.types.models import (
+    Answer,
     Live,
     LoadedReport,
     Measured,
@@ -140,19 +143,18 @@ from agentos.types.units import (
 )
 
 __all__ = [
-    "AdapterRequest",
-    "Allowed", "Approval", "AttemptRow", "Audit", "AuditRow", "AuditRows", "Base", "Bytes", "Call", "Caller",
-    "Cleaned", "CleaningStep", "Completed", "Context", "Count", "Cpu", "DataFile", "DatasetAdded", "DatasetCard",
-    "DatasetDeleted", "DatasetList", "DatasetRow", "Datasets", "Decision", "Deleted", "Denied", "Disk", "Effect",
-    "Engine", "Estimate", "Evaluated", "Event", "Explanation", "FinetuneRequest", "Generation", "Gpu", "Help",
-    "HelpEntry", "Interval", "JobCancelled", "JobCard", "JobList", "JobLog", "JobName", "JobRequest", "JobRow",
-    "JobState", "JobSubmitted", "Jobs", "Json", "KeepAlive", "KernelStatus", "KernelView", "LabelCount", "Lengths",
-    "Live", "LoadedModel", "LoadedReport", "Measured", "Medium", "Memory", "Message", "Method", "Metrics",
-    "ModelCard", "ModelList", "ModelRow", "ModelSpec", "Models", "Name", "NeedsPerson", "Network", "Objective",
-    "PULSE_SECONDS", "Percent", "Plan", "Policy", "Predicted", "Prediction", "Predictions", "PretrainRequest",
-    "Priority", "Private", "Process", "Progress", "Prompt", "Pulled", "Pulse", "Quantized", "Quota", "Redact",
-    "ResourceReport",
-    "Resources", "Role", "RunList", "RunRow", "RunState", "Scale", "Scope", "SearchRequest", "Seconds", "Size",
-    "Splitted", "Step", "StepReport", "SyscallName", "Task", "Text", "Timestamp", "Token", "Topic", "Trained",
-    "Training", "Trash", "TrashBin", "Undone", "Unloaded", "Versus", "When",
+    "AdapterRequest", "Allowed", "Answer", "Approval", "AttemptRow", "Audit", "AuditRow", "AuditRows", "Base",
+    "Bytes", "Call", "Caller", "Cleaned", "CleaningStep", "Completed", "Context", "Count", "Cpu", "DataFile",
+    "DatasetAdded", "DatasetCard", "DatasetDeleted", "DatasetList", "DatasetRow", "Datasets", "Decision", "Deleted",
+    "Denied", "Disk", "Effect", "Engine", "Estimate", "Evaluated", "Event", "Explanation", "FinetuneRequest",
+    "Generation", "Gpu", "Help", "HelpEntry", "Interval", "JobCancelled", "JobCard", "JobList", "JobLog", "JobName",
+    "JobRequest", "JobRow", "JobState", "JobSubmitted", "Jobs", "Json", "KeepAlive", "KernelStatus", "KernelView",
+    "LabelCount", "Lengths", "Live", "LoadedModel", "LoadedReport", "Logprob", "Measured", "Medium", "Memory",
+    "Message", "Method", "Metrics", "ModelCard", "ModelList", "ModelRow", "ModelSpec", "Models", "Name",
+    "NeedsPerson", "Network", "Objective", "PULSE_SECONDS", "Percent", "Plan", "Policy", "Predicted", "Prediction",
+    "Predictions", "PretrainRequest", "Priority", "Private", "Process", "Progress", "Prompt", "Pulled", "Pulse",
+    "Quantized", "Quota", "Redact", "ResourceReport", "Resources", "Role", "RunList", "RunRow", "RunState", "Scale",
+    "Scope", "SearchRequest", "Seconds", "Size", "Splitted", "Step", "StepReport", "SyscallName", "Task", "Text",
+    "Timestamp", "Token", "ToolCall", "Topic", "Trained", "Training", "Trash", "TrashBin", "Undone", "Unloaded",
+    "Versus", "When",
 ]

@@ -25,6 +25,10 @@ class Caller:
     """`repl`, `cli`, `http`, `eval`: recorded in the audit trail."""
     folder: str = ""
     """Where the caller's own process stands, which relative paths start from; "" where it is on another machine."""
+    scope: tuple[str, ...] | None = None
+    """What the caller's key is for (policy/scopes.py): it narrows the role. None: all that the role may."""
+    service: bool = False
+    """Whether it is a service account, which has keys alone and approves nothing."""
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,25 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
+class ToolCall:
+    """A function that a model called."""
+
+    id: str
+    name: str
+    arguments: str
+    """A JSON object, as text."""
+
+
+@dataclass(frozen=True)
 class Message:
     """One turn of a conversation."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    """Functions that an assistant's turn called."""
+    call: str = ""
+    """The id of the call that a tool's turn answers."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,29 @@ class Generation:
     draft: tuple[str, ...] = ()
     """Texts the answer may copy from, the first a guess at the whole answer; their spans are proposed and
     verified in one pass, which can save passes and cannot change the answer."""
+    top_p: float = 1.0
+    """Draws among the likeliest tokens that together have this probability (Holtzman et al. 2020)."""
+    logprobs: int | None = None
+    """Whether each token comes with its log-probability, and with those of how many others; an engine that does not
+    know them says so with `UserError`."""
+    schema: Json = None
+    """A JSON Schema that the answer follows, in place of a grammar."""
+    tools: tuple[Mapping[str, Json], ...] = ()
+    """Functions the model may call: `name`, `description`, and `parameters`, a JSON Schema. A call is written as
+    `<tool_call>{"name": …, "arguments": {…}}</tool_call>` into the answer, whatever the model's own form is."""
+    tool_choice: str = "auto"
+    """`auto`, `none`, `required`, or the name of the function that is to be called."""
+
+
+@dataclass(frozen=True)
+class Logprob:
+    """A token of an answer and how likely it was."""
+
+    token: str
+    value: float
+    """Natural logarithm of its probability, among the tokens that the grammar admits where there is one."""
+    top: tuple[tuple[str, float], ...] = ()
+    """The likeliest tokens at its place, the likeliest first."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +125,8 @@ class Token:
     """A piece of the answer as it comes."""
 
     text: str
+    logprobs: tuple[Logprob, ...] = ()
+    """Of the tokens that end in this piece, where they were asked for; their texts together are the answer."""
 
 
 @dataclass(frozen=True)

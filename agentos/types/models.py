@@ -162,6 +162,15 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Answer(Text):
+    """A model's words, with what they took of it."""
+
+    prompt_tokens: Count = 0
+    cached_tokens: Count = 0
+    """Prompt tokens whose key-value state was reused."""
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What a model makes of one text: a label and the score of each, or a vector."""
 

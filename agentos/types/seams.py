@@ -8,9 +8,10 @@ from typing import Protocol
 
 from agentos.types.calls import Caller
 from agentos.types.datasets import Cleaned, DataFile, DatasetAdded, DatasetCard, DatasetDeleted, DatasetList, Splitted
-from agentos.types.engine import Progress
+from agentos.types.engine import Generation, Logprob, Progress
 from agentos.types.jobs import JobCancelled, JobCard, JobList, JobLog, JobRequest, JobSubmitted
 from agentos.types.models import (
+    Answer,
     LoadedReport,
     ModelCard,
     ModelList,
@@ -74,6 +75,10 @@ class Models(Protocol):
 
     async def generate(self, model: str, prompt: str, max_tokens: int, ctx: Context) -> Text:
         """A model's answer, streamed through `ctx.text`; loads the model where it is stored and not loaded."""
+        ...
+
+    async def answer(self, model: str, request: Generation, ctx: Context) -> Answer:
+        """As `generate`, to any request: a conversation, sampling, tools, a JSON Schema."""
         ...
 
     async def predict(self, model: str, texts: Sequence[str], ctx: Context) -> Predictions:
@@ -264,6 +269,6 @@ class Context(Protocol):
         """Tells the caller how far the call is."""
         ...
 
-    async def text(self, delta: str) -> None:
-        """Streams a piece of a model's answer to the caller."""
+    async def text(self, delta: str, logprobs: Sequence[Logprob] = ()) -> None:
+        """Streams a piece of a model's answer to the caller, and the tokens that end in it where they are wanted."""
         ...

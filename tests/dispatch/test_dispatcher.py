@@ -144,7 +144,7 @@ def world_at(home: Path, role_of: Any = ROLES.get) -> World:
     store, did, made = Store(home / "agentos.db"), [], []
     table = table_writing(did, home / "agentos.db")
     monitor = Monitor(table, role_of, owner_of=lambda kind, name: "oscar", extra=home / "policies")
-    approvals, audit = Approvals(store, table), Audit(store, table)
+    approvals, audit = Approvals(store, table, monitor.approves), Audit(store, table)
     nothing: Any = None
     dispatcher = Dispatcher(
         table, monitor, approvals, audit, Services(*[nothing] * len(fields(Services))),

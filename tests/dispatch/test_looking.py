@@ -52,12 +52,12 @@ class World:
         self.store, self.seen, self.now = Store(home / "agentos.db"), [], 1000.0
         entries = table(self.seen)
         monitor = Monitor(entries, ROLES.get, extra=home / "policies")
-        approvals, audit = Approvals(self.store, entries), Audit(self.store, entries)
+        approvals, audit = Approvals(self.store, entries, monitor.approves), Audit(self.store, entries)
         nothing: Any = None
         services = Services(*[nothing] * len(Services.__dataclass_fields__))
         dispatcher = Dispatcher(entries, monitor, approvals, audit, services)
         self.audit = audit
-        self.looks = Looks(dispatcher, monitor, approvals, audit, services, clock=lambda: self.now)
+        self.looks = Looks(dispatcher, monitor, audit, services, clock=lambda: self.now)
 
     async def look(self, name: str = "look", who: str = "vera", **args: str) -> Any:
         caller = Caller(who, ROLES.get(who, "viewer"), "session-1", "cli")

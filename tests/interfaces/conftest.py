@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+
+from .live import Live, running
 
 SCRIPT = r"""
 - {when: "memory is free", say: 'resources.query(kind="memory")'}
@@ -71,11 +76,14 @@ class Agentos:
 class Terminal:
     """A command with a person at its terminal."""
 
-    def __init__(self, agentos: Agentos, *args: str, term: str = "dumb") -> None:
+    def __init__(
+        self, agentos: Agentos, *args: str, term: str = "dumb", shell: Sequence[str] = (), **env: str
+    ) -> None:
         self._pid, self._master = pty.fork()
         if self._pid == 0:
-            command = [sys.executable, "-m", "agentos", *args]
-            os.execve(command[0], command, {**agentos.env, "TERM": term})
+            command = [*(shell or (sys.executable, "-m", "agentos")), *args]
+            os.execve(command[0], command, {**agentos.env, "TERM": term, **env})
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.seen = ""
 
     def __enter__(self) -> Terminal:
@@ -93,7 +101,10 @@ class Terminal:
             readable, _, _ = select.select([self._master], [], [], max(0, until - time.monotonic()))
             assert readable, f"no {pattern!r} in {self.seen!r}"
             try:
-                self.seen += os.read(self._master, 65536).decode("utf-8", "replace")
+                fresh = os.read(self._master, 65536)
+                self.seen += fresh.decode("utf-8", "replace")
+                if b"\x1b[6n" in fresh:  # where is the cursor? A terminal says so.
+                    os.write(self._master, b"\x1b[1;1R")
             except OSError:
                 raise AssertionError(f"it ended without {pattern!r}: {self.seen!r}") from None
         found, self.seen = self.seen, ""
@@ -141,3 +152,10 @@ def agentos(tmp_path_factory: pytest.TempPathFactory, script: Path) -> Iterator[
     assert made.run("ask", "how much memory is free?").returncode == 0
     yield made
     kill(made)
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory, tiny_models: dict[str, Path]) -> Iterator[Live]:
+    """A system over HTTP with scripted models and a tiny real one."""
+    with running(tmp_path_factory.mktemp("live"), tiny_models["qwen2"]) as made:
+        yield made

@@ -1,31 +1,47 @@
 """A person says yes: once, for a session, always; and can take it back."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from agentos.errors import DeniedError, NotFound, UserError
-from agentos.policy.approvals import Approvals, Refused
+from agentos.policy.approvals import Approvals
+from agentos.policy.entities import Member
+from agentos.policy.held import Refused
+from agentos.policy.monitor import Monitor
 from agentos.store import Store
-from agentos.types import Approval, Caller
+from agentos.types import Allowed, Approval, Caller
 
 OSCAR, OTTO = Caller("oscar", "operator", "s1"), Caller("otto", "operator", "s1")
 ADA, VERA = Caller("ada", "admin"), Caller("vera", "viewer", "s1")
 WORDS = {"model": "m", "prompt": "the secret word", "max_tokens": 256}
 
 
+ROLES = {"oscar": "operator", "otto": "operator", "ada": "admin", "vera": "viewer", "robo": "admin"}
+
+
+def judge(table, extra=None) -> Monitor:
+    def owner_of(kind: str, name: str) -> str:
+        return "oscar"
+
+    def member_of(user: str) -> Member:
+        return Member(service=user == "robo")
+
+    return Monitor(table, ROLES.get, owner_of=owner_of, member_of=member_of, extra=extra)
+
+
 @pytest.fixture
 def approvals(store, table, clock) -> Approvals:
-    return Approvals(store, table, clock)
+    return Approvals(store, table, judge(table).approves, clock)
 
 
-def test_a_held_call_shows_what_will_run_and_survives_a_restart(approvals, calls, store, settings, table) -> None:
+def test_a_held_call_shows_what_will_run_and_survives_a_restart(approvals, calls, settings, table, clock) -> None:
     call = calls("models.generate", WORDS)
     name = approvals.hold(call, "execute", "a person first", "run-7")
     assert approvals.hold(call, "execute", "a person first", "run-7") == name
-    store.close()
     again = Store(settings.database)
-    (held,) = Approvals(again, table).pending()
+    (held,) = Approvals(again, table, judge(table).approves, clock).pending()
     assert (held.id, held.user, held.syscall) == (name, "oscar", "models.generate")
     assert (held.run, held.effect) == ("run-7", "execute")
     assert held.arguments == WORDS and held.answer == ""
@@ -115,4 +131,74 @@ def test_a_yes_to_what_executed_does_not_hold_once_it_destroys(approvals, calls,
     assert approvals.covers(calls("jobs.submit", {"command": "ls"})) is not None
     later = type(table)()
     later.add(replace(table["jobs.submit"], effect="destroy"))
-    assert Approvals(store, later).covers(calls("jobs.submit", {"command": "ls"})) is None
+    assert Approvals(store, later, judge(later).approves).covers(calls("jobs.submit", {"command": "ls"})) is None
+
+
+def test_what_nobody_answers_in_time_expires_and_can_no_longer_be_approved(approvals, calls, clock) -> None:
+    early = approvals.hold(calls("models.generate", WORDS), "execute", "r", "run-1")
+    clock.now += 3600
+    late = approvals.hold(calls("models.generate", WORDS), "execute", "r", "run-2")
+    clock.now += 23 * 3600
+    assert [held.id for held in approvals.pending()] == [late]
+    (expired,) = approvals.expired()
+    assert (expired.id, expired.state, expired.expires) == (early, "expired", clock.now)
+    assert approvals.answered(early) == Refused("policy", "nobody answered within 1d", early)
+    for by in (OSCAR, ADA):
+        with pytest.raises(UserError, match=r"expired on .*It was not run and will not be; ask for it again"):
+            approvals.answer(early, by, "once")
+    assert [held.id for held in approvals.expire()] == [early] and approvals.expire() == []
+    assert "secret" not in str(approvals.held(early)) and approvals.held(early).state == "expired"
+    assert [held.id for held in approvals.expired("oscar")] == [early] and approvals.expired("otto") == []
+    assert approvals.answered(early) == Refused("policy", "nobody answered within 1d", early)
+    with pytest.raises(UserError, match="expired"):
+        approvals.answer(early, ADA, "once")
+    assert approvals.answer(late, OSCAR, "once") == Approval("oscar", "once", late)
+
+
+def test_a_key_approves_what_its_scope_covers_alone(approvals, calls) -> None:
+    name = approvals.hold(calls("models.generate", WORDS), "execute", "r", "run")
+    for scope, lacks in ((("jobs.*",), "its scope lacks models.generate"), (("read-only",), "this key is read-only")):
+        for answer in ("once", "always", "no"):
+            with pytest.raises(DeniedError, match=lacks):
+                approvals.answer(name, replace(ADA, scope=scope), answer)
+    assert isinstance(approvals.answer(name, replace(ADA, scope=("models.*",)), "once"), Approval)
+
+
+def test_a_lesser_role_never_approves_what_takes_a_higher_one(approvals, calls) -> None:
+    other = calls("models.delete", {"model": "m"}, user="ada", role="admin")  # the model is oscar's
+    name = approvals.hold(other, "destroy", "r", "run")
+    for by in (OSCAR, replace(ADA, role="operator")):
+        with pytest.raises(DeniedError, match="cannot answer"):
+            approvals.answer(name, by, "once")
+    assert isinstance(approvals.answer(name, ADA, "once"), Approval)
+
+
+def test_a_service_account_approves_nothing_and_may_take_back_its_own(approvals, calls) -> None:
+    robo = Caller("robo", "admin", service=True)
+    theirs = approvals.hold(calls("models.generate", WORDS), "execute", "r", "run")
+    own = approvals.hold(calls("models.generate", WORDS, user="robo", role="admin"), "execute", "r", "run")
+    for name, answer in ((theirs, "once"), (theirs, "no"), (own, "once"), (own, "always")):
+        with pytest.raises(DeniedError, match="approve-person"):
+            approvals.answer(name, robo, answer)
+    assert isinstance(approvals.answer(own, robo, "no"), Refused)
+
+
+def test_where_a_rule_wants_a_second_person_nobody_approves_their_own(
+    store, table, clock, calls, tmp_path: Path
+) -> None:
+    (tmp_path / "two.cedar").write_text(
+        '@id("two-persons") @reason("what destroys takes a second person")\n'
+        'forbid (principal, action == Action::"approvals.answer", resource)\n'
+        'when { context.own && context.asked == "destroy" };'
+    )
+    monitor = judge(table, tmp_path)
+    approvals = Approvals(store, table, monitor.approves, clock)
+    name = approvals.hold(calls("models.delete", {"model": "m"}), "destroy", "r", "run")
+    with pytest.raises(DeniedError, match="two-persons: what destroys takes a second person"):
+        approvals.answer(name, OSCAR, "once")
+    own = approvals.hold(calls("models.delete", {"model": "m"}, user="ada", role="admin"), "destroy", "r", "run")
+    with pytest.raises(DeniedError, match="two-persons"):
+        approvals.answer(own, ADA, "always")
+    assert isinstance(approvals.answer(name, ADA, "once"), Approval)
+    call = calls("models.generate", WORDS)
+    assert isinstance(monitor.approves(call, table["models.generate"], OSCAR), Allowed)

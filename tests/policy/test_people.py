@@ -1,6 +1,7 @@
 """Keys are shown once and kept as hashes; roles hold at once."""
 
 import base64
+import hashlib
 
 import pytest
 
@@ -102,6 +103,58 @@ def test_users_are_listed_with_their_keys(people) -> None:
     assert [(user.name, user.role, user.owner, user.keys) for user in people.users()] == [
         ("ada", "admin", True, 0), ("小李", "viewer", False, 1),
     ]
+
+
+def test_a_service_account_has_keys_alone(people) -> None:
+    people.add("robo", "operator", service=True)
+    caller = people.caller_for_key(people.create_key("robo").key)
+    assert caller == Caller("robo", "operator", "", "http", service=True)
+    with pytest.raises(DeniedError, match="service account"):
+        people.caller_as(people.owner(), "robo")
+    assert [(user.name, user.service) for user in people.users()] == [("ada", False), ("robo", True)]
+
+
+def test_a_key_carries_its_scope_and_shows_it(people) -> None:
+    made = people.create_key("bob", "operator", scope=("jobs.list", "models.*"))
+    assert made.scope == ("jobs.list", "models.*")
+    assert people.caller_for_key(made.key).scope == ("jobs.list", "models.*")
+    assert people.caller_for_key(people.create_key("bob").key).scope is None
+    assert {key.scope for key in people.keys("bob")} == {None, ("jobs.list", "models.*")}
+
+
+def test_why_a_key_no_longer_works_is_told_to_who_holds_it_alone(people, clock) -> None:
+    short, long = people.create_key("bob", expires=clock.now + 60), people.create_key("bob")
+    people.revoke_key(long.id)
+    clock.now += 61
+    assert f"this key ({short.id}) expired on " in people.ended(short.key)
+    assert f"this key ({long.id}) was revoked on " in people.ended(long.key)
+    for other in ("", "ak_", "bob", short.id, short.key[:-1], "ak_" + "x" * 43):
+        assert people.ended(other) == ""
+    for wrong in (clock.now, clock.now - 1, float("inf"), 1e300):
+        with pytest.raises(UserError, match="later than now"):
+            people.create_key("bob", expires=wrong)
+
+
+def test_a_home_from_before_goes_on_working(store, clock) -> None:
+    store.connection.executescript("""
+        create table users (name text primary key, role text not null, created real not null);
+        create table api_keys (
+            id text primary key, user text not null references users(name), role text, hash text not null unique,
+            created real not null, expires real, last_use real, revoked real
+        );
+        insert into users values ('bob', 'operator', 1.0);
+    """)
+    key = "ak_" + "k" * 43
+    store.connection.execute(
+        "insert into api_keys values ('k1', 'bob', null, ?, 1.0, null, null, null)",
+        (hashlib.sha256(key.encode()).hexdigest(),),
+    )
+    for _ in range(2):
+        people = People(store, clock, account="ada")
+        assert people.caller_for_key(key) == Caller("bob", "operator", "", "http")
+        assert [(user.name, user.service, user.custom) for user in people.users()] == [
+            ("ada", False, ""), ("bob", False, ""),
+        ]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "a\n", "../a", 'a"', "(another user)"])

@@ -14,13 +14,18 @@ from dataclasses import dataclass, replace
 import pytest
 
 from agentos.policy.audit import ruling
+from agentos.policy.entities import Member
 from agentos.policy.monitor import Monitor
 from agentos.policy.rules import shipped
 from agentos.registry import Registry
 from agentos.syscall import Syscall
-from agentos.types import Call, Caller, Json, Role
+from agentos.types import Allowed, Call, Caller, Json, Role
 
-ROLES: dict[str, Role] = {"vera": "viewer", "oscar": "operator", "ada": "admin", "zoe": "operator"}
+ROLES: dict[str, Role] = {
+    "vera": "viewer", "oscar": "operator", "ada": "admin", "zoe": "operator", "robo": "operator", "root-bot": "admin",
+}
+SERVICES = {"robo", "root-bot"}
+GROUPS = {"vera": ("crew",), "oscar": ("crew", "night"), "ada": ("crew",), "zoe": ("strangers",)}
 RANK = ("viewer", "operator", "admin")
 ON_JOBS = {"jobs.cancel", "jobs.logs", "jobs.retry", "jobs.show", "jobs.wait"}
 PRINTS = {"jobs.logs"}
@@ -38,6 +43,8 @@ class Cell:
     syscall: str
     owner: str | None
     """Whose the thing is; None where nobody knows."""
+    group: str | None
+    """The group that it was given to: `crew` is the caller's, `strangers` are others."""
     named: str | None
     """The user that the call names, where it takes one."""
     outside: bool
@@ -60,19 +67,55 @@ def cells(table: Registry) -> Iterator[Cell]:
     for entry in table:
         takes_user = any(param.name == "user" for param in entry.params)
         on_user = named_thing(entry) == "user"  # whom it is about is then what it is on, and is nobody's
-        for user, claimed, owner, named, outside, confirmed in itertools.product(
-            ("vera", "oscar", "ada"), RANK, (None,) if on_user else ("self", "zoe", None),
+        owned = [("self", None), ("zoe", None), (None, None)]
+        if named_thing(entry) in ("model", "dataset", "job"):
+            owned += [("zoe", "crew"), ("zoe", "strangers"), (None, "crew")]
+        for user, claimed, (owner, group), named, outside, confirmed in itertools.product(
+            ("vera", "oscar", "ada"), RANK, [(None, None)] if on_user else owned,
             (*([] if on_user else [None]), "self", "zoe") if takes_user else (None,), (False, True), (False, True),
         ):
             of, about = (user if who == "self" else who for who in (owner, named))
-            yield Cell(user, claimed, entry.name, of, about, outside, confirmed)
+            yield Cell(user, claimed, entry.name, of, group, about, outside, confirmed)
+
+
+@dataclass(frozen=True)
+class Yes:
+    """One who would say yes to a call that waits."""
+
+    by: str
+    claimed: Role
+    """What their key allows."""
+    asker: str
+    syscall: str
+    owner: str
+
+    @property
+    def role(self) -> str:
+        return RANK[min(RANK.index(ROLES[self.by]), RANK.index(self.claimed))]
+
+
+def yeses(table: Registry) -> Iterator[Yes]:
+    for entry in table:
+        for by, claimed, asker, owner in itertools.product(ROLES, RANK, ROLES, ("self", "zoe")):
+            if entry.effect in ("execute", "destroy"):
+                yield Yes(by, claimed, asker, entry.name, asker if owner == "self" else owner)  # type: ignore[arg-type]
+
+
+def may_say_yes(yes: Yes, table: Registry) -> bool:
+    """A person, an operator to their own calls and an administrator to all, and to nothing beyond their role."""
+    if yes.by in SERVICES or yes.role == "viewer" or (yes.role == "operator" and yes.by != yes.asker):
+        return False
+    rank = RANK[min(RANK.index(yes.role), RANK.index(ROLES[yes.asker]))]
+    named = yes.asker if any(param.name == "user" for param in table[yes.syscall].params) else None
+    cell = Cell(yes.asker, rank, yes.syscall, yes.owner, None, named, False, True)  # type: ignore[arg-type]
+    return wanted(cell, table[yes.syscall])[0] == "allow"
 
 
 def wanted(cell: Cell, entry: Syscall) -> tuple[str, set[str]]:
     """The house's rules in plain words: what is answered, and which rules say so."""
     admin = cell.role == "admin"
     has_thing = named_thing(entry) is not None
-    mine = has_thing and cell.owner == cell.user
+    mine = has_thing and (cell.owner == cell.user or cell.group == "crew")
     stopped = set()
     if entry.effect == "destroy" and not mine and not admin:
         stopped.add("destroy-own")
@@ -101,13 +144,24 @@ class World:
 
     def __init__(self, table: Registry, extra: object = None) -> None:
         self.table = table
-        self.monitor = Monitor(table, ROLES.get, owner_of=self.owner_of, extra=extra)  # type: ignore[arg-type]
+        self.monitor = Monitor(
+            table, ROLES.get, owner_of=self.owner_of, group_of=self.group_of, member_of=self.member_of,
+            extra=extra,  # type: ignore[arg-type]
+        )
 
     @staticmethod
     def owner_of(kind: str, name: str) -> str | None:
-        return name.removesuffix("-s") if name.endswith("-s") else None
+        return name.partition("~")[0] or None
 
-    def said(self, cell: Cell) -> tuple[str, set[str]]:
+    @staticmethod
+    def group_of(kind: str, name: str) -> str | None:
+        return name.partition("~")[2] or None
+
+    @staticmethod
+    def member_of(user: str) -> Member:
+        return Member(GROUPS.get(user, ()), service=user in SERVICES)
+
+    def call(self, cell: Cell) -> Call:
         entry = self.table[cell.syscall]
         filled: dict[str, Json] = {"int": 1, "bool": True, "float": 0.5, "size": "1GiB", "syscall": "models.list"}
         args = {
@@ -116,13 +170,22 @@ class World:
         }
         thing = named_thing(entry)
         if thing is not None:
-            args[thing] = f"{cell.owner}-s" if cell.owner else "nobodys"
+            args[thing] = f"{cell.owner or ''}~{cell.group or ''}"
         if cell.named is not None:
             args["user"] = cell.named
         source = {"x": "text of models.generate (s1)"} if cell.outside else {}
-        call = Call("c", entry.name, entry.validate(args), Caller(cell.user, cell.claimed), source)
-        decision = self.monitor.decide(call, entry, confirmed=cell.confirmed)
+        return Call("c", entry.name, entry.validate(args), Caller(cell.user, cell.claimed), source)
+
+    def said(self, cell: Cell) -> tuple[str, set[str]]:
+        decision = self.monitor.decide(self.call(cell), self.table[cell.syscall], confirmed=cell.confirmed)
         return ruling(decision), set(decision.rule.split(", "))
+
+    def lets(self, yes: Yes) -> bool:
+        entry = self.table[yes.syscall]
+        named = yes.asker if any(param.name == "user" for param in entry.params) else None
+        call = self.call(Cell(yes.asker, "admin", yes.syscall, yes.owner, None, named, False, False))
+        by = Caller(yes.by, yes.claimed, service=yes.by in SERVICES)
+        return isinstance(self.monitor.approves(call, entry, by), Allowed)
 
 
 def test_every_cell_is_decided_as_the_house_says_and_by_the_rules_that_say_so(table: Registry) -> None:
@@ -131,6 +194,12 @@ def test_every_cell_is_decided_as_the_house_says_and_by_the_rules_that_say_so(ta
         assert world.said(cell) == wanted(cell, table[cell.syscall]), cell
         asked += 1
     assert asked >= len(table) * 3 * 3 * 2
+
+
+def test_every_yes_is_taken_from_those_alone_who_may_give_it(table: Registry) -> None:
+    world = World(table)
+    for yes in yeses(table):
+        assert world.lets(yes) == may_say_yes(yes, table), yes
 
 
 def test_no_cell_is_allowed_to_less_and_denied_to_more(table: Registry) -> None:
@@ -153,4 +222,5 @@ def test_the_calls_on_jobs_are_those_that_the_table_has(table: Registry) -> None
 def test_without_any_one_rule_a_cell_differs(table: Registry, tmp_path, name: str) -> None:
     (tmp_path / name).write_text("// taken away\n")
     world = World(table, tmp_path)
-    assert any(world.said(cell)[0] != wanted(cell, table[cell.syscall])[0] for cell in cells(table))
+    differs = (world.said(cell)[0] != wanted(cell, table[cell.syscall])[0] for cell in cells(table))
+    assert any(differs) or any(world.lets(yes) != may_say_yes(yes, table) for yes in yeses(table))

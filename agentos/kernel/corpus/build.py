@@ -73,7 +73,8 @@ class Corpus:
             share: Of the rows, that show the real one as it is.
         """
         shown = [tables.whole(self._table)]
-        shown += [tables.sampled(self._table, self._foreign, self._draw) for _ in range(others)]
+        make = (tables.extended, tables.sampled)
+        shown += [make[number % 2](self._table, self._foreign, self._draw) for number in range(others)]
         found: dict[tuple[str, str], Row] = {}
         for number in range(count * _TRIES):
             if len(found) >= count:
@@ -172,7 +173,7 @@ class Corpus:
 
     def _near(self, shown: tables.Shown, strange: bool) -> list[Said]:
         """Requests for what is shown."""
-        return [said for said in (self._strange if strange and self._draw.random() < 0.45 else self._single)
+        return [said for said in (self._strange if strange and self._draw.random() < 0.6 else self._single)
                 if said.steps[0].syscall in shown.names]
 
     def _pick(self, shown: tables.Shown, strange: bool) -> Said | None:

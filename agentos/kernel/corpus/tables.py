@@ -80,6 +80,23 @@ def whole(table: Registry) -> Shown:
     return Shown(beginning(table), table, {entry.name: entry.name for entry in table}, {e.name: {} for e in table})
 
 
+def extended(table: Registry, others: Sequence[Syscall], draw: random.Random) -> Shown:
+    """The table as it is, with a package or a few more: what a kernel reads once somebody has installed them.
+
+    Of a package a call or two may be missing, so that what is near one that is shown is not always done by it.
+    """
+    families = sorted({entry.family for entry in others})
+    shown, own = list(table), {entry.family for entry in table}
+    for family in draw.sample([name for name in families if name not in own], draw.choice((1, 1, 2, 3))):
+        package = [entry for entry in others if entry.family == family]
+        lacking = draw.sample(package, min(len(package) - 1, draw.choice((0, 0, 0, 1, 2))))
+        shown += [entry for entry in package if entry not in lacking]
+    together = Registry()
+    for entry in shown:
+        together.add(entry)
+    return Shown(beginning(together), together, {e.name: e.name for e in shown}, {e.name: {} for e in shown})
+
+
 def sampled(table: Registry, others: Sequence[Syscall], draw: random.Random) -> Shown:
     """Some syscalls of the table and some foreign ones, in another order, mostly under other names."""
     own = list(table)

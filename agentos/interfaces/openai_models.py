@@ -1,0 +1,49 @@
+"""`/v1/models`: the system itself, and every model there is to ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from agentos.interfaces.http_auth import known
+from agentos.interfaces.openai_answer import SYSTEM, Answers, NoModel
+
+
+class ModelNames:
+    """The endpoints; policy decides as on `models.list`."""
+
+    def __init__(self, answers: Answers) -> None:
+        """`answers` of models."""
+        self._answers, self._system = answers, answers.system
+
+    async def listed(self, request: Request) -> Response:
+        """Every model that can be asked; one that is not in memory is brought in when it is."""
+        return JSONResponse({"object": "list", "data": await self._all(request)}, headers={"cache-control": "no-store"})
+
+    async def one(self, request: Request) -> Response:
+        """One model."""
+        name = request.path_params["id"]
+        found = next((row for row in await self._all(request) if row["id"] == name), None)
+        if found is None:
+            known_as = self._system.models.canonical(name)
+            found = next((row for row in await self._all(request) if row["id"] == known_as), None)
+        if found is None:
+            raise NoModel(f"there is no model {name!r}; GET /v1/models lists those there are")
+        return JSONResponse(found, headers={"cache-control": "no-store"})
+
+    async def _all(self, request: Request) -> list[dict[str, Any]]:
+        caller = known(request, self._system)
+        self._answers.ready()
+        names: Any = await self._system.look("models.list", {"state": "all"}, caller, self._names)
+        return [_row(SYSTEM), *map(_row, names)]
+
+    async def _names(self) -> list[str]:
+        """Without what each holds of memory, which takes long to count."""
+        return self._system.models.names()
+
+
+def _row(name: str) -> dict[str, Any]:
+    owner = "litellm" if name.startswith("litellm:") else "agentos"
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner}

@@ -1,0 +1,1 @@
+"""Other servers' tools (Model Context Protocol) as syscalls."""

@@ -1,0 +1,52 @@
+"""The description of the doors."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from agentos.interfaces.http_bodies import BODIES, QUERIES
+
+from .live import Live
+
+
+@pytest.fixture
+def told(live: Live) -> dict[str, Any]:
+    head = {"authorization": f"Bearer {live.keys['vera']}"}
+    said: dict[str, Any] = httpx.get(f"{live.url}/openapi.json", headers=head).json()
+    return said
+
+
+def test_every_syscall_is_described_with_its_arguments(live: Live, told: dict[str, Any]) -> None:
+    for call in live.system.registry:
+        said = told["paths"][f"/v1/syscalls/{call.name}"]["post"]
+        body = said["requestBody"]["content"]["application/json"]["schema"]
+        assert {*body["properties"]["args"].get("properties", {})} == {param.name for param in call.params}
+        assert said["summary"] == call.doc
+
+
+def test_every_described_body_is_one_of_an_endpoint(told: dict[str, Any]) -> None:
+    there = {f"{method.upper()} {path}" for path, said in told["paths"].items() for method in said}
+    assert {*BODIES, *QUERIES} <= there
+    for wanted in ("POST /v1/chat/completions", "POST /v1/runs", "GET /v1/approvals", "GET /v1/audit", "GET /v1/jobs",
+                   "GET /metrics", "GET /live", "GET /ready", "DELETE /v1/responses/{id}"):
+        assert wanted in there
+
+
+def test_every_reference_and_place_has_what_it_names(told: dict[str, Any]) -> None:
+    named = {*re.findall(r"#/components/schemas/(\w+)", str(told))}
+    assert named <= {*told["components"]["schemas"]}
+    for path, said in told["paths"].items():
+        for operation in said.values():
+            places = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}
+            assert places == {*re.findall(r"{(\w+)}", path)}, path
+
+
+def test_the_document_is_openapi(told: dict[str, Any]) -> None:
+    schemathesis = pytest.importorskip("schemathesis")
+    loaded = schemathesis.openapi.from_dict(told)
+    assert len([*loaded.get_all_operations()]) > 60
+    loaded.validate()
