@@ -146,7 +146,7 @@ def test_a_held_call_is_409_with_an_approval_that_a_person_answers(door: Door) -
     assert said.status == 409
     approval = said.json["error"]["approval"]  # type: ignore[index]
     assert [row["id"] for row in door.ask("GET", "/v1/approvals").json["approvals"]] == [approval]  # type: ignore[attr-defined]
-    assert door.ask("GET", "/v1/approvals", user="otto").json == {"approvals": []}
+    assert door.ask("GET", "/v1/approvals", user="otto").json == {"approvals": [], "expired": []}
     answered = door.ask("POST", f"/v1/approvals/{approval}", {"answer": "no", "reason": "kept"})
     last = json.loads(answered.body.splitlines()[-1])
     assert (last["event"], last["ok"], last["exit_code"]) == ("end", False, 3)

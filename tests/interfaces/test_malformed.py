@@ -8,7 +8,6 @@ import json
 import random
 import re
 import socket
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from .conftest import Agentos, kill
+from .conftest import Agentos
+from .served import served as serving
 
 COUNT = 10_000
 RAW = 600
@@ -103,14 +103,10 @@ class Served:
 @pytest.fixture
 def served(tmp_path: Path, script: Path) -> Iterator[Served]:
     agentos, said = Agentos(tmp_path / "home", script), tmp_path / "said"
-    with said.open("w") as errors, agentos.popen("serve", "--http", "127.0.0.1:0", stderr=errors) as server:
-        while not (found := re.search(r"http://(127\.0\.0\.1):(\d+)(?s:.*)ready", said.read_text("utf-8"))):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                raise AssertionError(f"it ended with {server.wait(0.1)}: {said.read_text('utf-8')}")
+    with serving(agentos, said) as url:
         keys = {role: str(agentos.json("keys", "create", "--json", "--user", role[0] * 3, "--role", role)["key"])
                 for role in ("admin", "operator", "viewer")}
-        yield Served(found[1], int(found[2]), keys, agentos, said)
-        kill(agentos)
+        yield Served("127.0.0.1", int(url.rpartition(":")[2]), keys, agentos, said)
 
 
 def word(dice: random.Random) -> str:

@@ -10,23 +10,19 @@ from pathlib import Path
 import pytest
 
 from .conftest import Agentos, kill
+from .served import served as serving
 from .test_http import Door
-from .test_server import until_ready
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, script: Path) -> Iterator[tuple[Agentos, Door]]:
-    agentos = Agentos(tmp_path_factory.mktemp("people"), script)
-    with agentos.popen("serve", "--http", "127.0.0.1:0") as server:
-        found = re.search(r"http://127\.0\.0\.1:\d+", until_ready(server))
-        assert found
+    folder = tmp_path_factory.mktemp("people")
+    agentos = Agentos(folder / "home", script)
+    with serving(agentos, folder / "said") as url:
         keys = {"ada": "admin", "otto": "operator", "vera": "viewer", "zoe": "operator"}
         create = ("keys", "create", "--json")
         made = {u: str(agentos.json(*create, "--user", u, "--role", r)["key"]) for u, r in keys.items()}
-        yield agentos, Door(found[0], made)
-        kill(agentos)
-        assert server.stderr
-        server.stderr.read()
+        yield agentos, Door(url, made)
 
 
 def key(agentos: Agentos, door: Door, name: str, *more: str) -> str:
@@ -181,9 +177,10 @@ def test_no_syscall_and_no_job_can_approve(served) -> None:
     env = " ".join(f"{k}='{v}'" for k, v in agentos.env.items() if k.startswith("AGENTOS_"))
     for command in (f"agentos approve {name}", "agentos keys create --user eve --role admin"):
         python = f"{env} {__import__('sys').executable} -m {command}"
-        job = agentos.json("call", "jobs.submit", "--command", python, "--yes", "--wait", "--json")
-        assert job["state"] == "failed" and job["exit_code"] == 3, job
-        log = agentos.json("call", "jobs.logs", "--job", str(job["job"]), "--json")["text"]
+        ran = agentos.run("call", "jobs.submit", "--command", python, "--yes", "--wait", "--json")
+        assert ran.returncode == 1 and "exit code 3" in ran.stdout, ran
+        job = agentos.json("call", "jobs.list", "--json")["jobs"][0]["id"]  # type: ignore[index]
+        log = agentos.json("call", "jobs.logs", "--job", str(job), "--json")["text"]
         assert "this comes from within a job, and a person decides it" in str(log)
     assert name in agentos.run("approvals").stdout and "eve" not in agentos.run("users").stdout
     assert agentos.run("refuse", name).returncode == 0
