@@ -29,7 +29,7 @@ PROMPT: dict[str, tuple[str, str]] = {
     "help_who": ("who you are here, and who else there is", "当前用户，以及所有用户"),
     "help_undo": ("bring back what was deleted last, or by its id", "恢复最近删除的内容，或按编号恢复"),
     "help_correct": (
-        "the right plan of what was said last, to learn from; “no, I meant …” says it another way",
+        "the right plan of what was said last, to learn from",
         "改正上一句的计划，供以后学习；也可以直接说“不对，我是说……”",
     ),
     "help_ps": ("models in memory, live; Ctrl-C leaves", "内存中的模型，实时刷新；Ctrl-C 退出"),
@@ -38,12 +38,12 @@ PROMPT: dict[str, tuple[str, str]] = {
     "help_lang": ("the language of the interface: en, zh", "界面语言：en、zh"),
     "help_clear": ("an empty screen", "清屏"),
     "help_quit": ("leave; the system goes on", "退出；系统继续运行"),
-    "help_shell": ("run COMMAND as a job and show what it prints; with & at its end, beside the prompt",
+    "help_shell": ("run COMMAND as a job and show its output; & lets it run beside",
                    "把 COMMAND 作为任务运行并显示输出；末尾加 & 则在后台运行"),
     "help_keys": (
-        "Tab completes, Ctrl-R searches the history, Alt-Enter or \\ at the end begins another line.\n"
+        "Tab completes, Ctrl-R searches what was typed, Alt-Enter begins another line.\n"
         "Ctrl-C cancels what runs (or clears the line), Ctrl-Z suspends, Ctrl-D leaves.",
-        "Tab 补全，Ctrl-R 搜索历史，Alt-Enter 或行末的 \\ 换行。\n"
+        "Tab 补全，Ctrl-R 搜索历史，Alt-Enter 换行。\n"
         "Ctrl-C 取消正在执行的内容（或清空本行），Ctrl-Z 挂起，Ctrl-D 退出。",
     ),
     "nothing_said": ("nothing was said yet that could be corrected", "还没有可以改正的话"),
