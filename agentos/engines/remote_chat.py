@@ -24,10 +24,10 @@ def asked(request: Generation, context: int) -> dict[str, Any]:
 
     Args:
         request: What is asked.
-        context: An answer of so many tokens or more is one without a limit of its own.
+        context: An answer of exactly so many tokens at most is one without a limit of its own.
     """
     said: dict[str, Any] = {
-        "max_tokens": request.max_tokens if request.max_tokens < context else None,
+        "max_tokens": request.max_tokens if request.max_tokens != context else None,
         "temperature": request.temperature, "stop": list(request.stop) or None, "seed": request.seed,
     }
     if request.top_p < 1:
