@@ -41,8 +41,8 @@ bench: setup ## measure: plans, kernels, client start, policy, audit trail, jobs
 stress: setup ## kill the job system hundreds of times while jobs come in, and count what is lost; minutes
 	@$(BIN)/python -m tests.jobs.chaos $(ARGS)
 
-docs: setup ## write README's generated tables anew
-	@$(BIN)/python -m agentos.interfaces.docs
+docs: setup ## write the READMEs' generated tables anew; ARGS=--translated once the Chinese one says what is new
+	@$(BIN)/python -m agentos.interfaces.docs $(ARGS)
 
 lock: ## write the locks anew from pyproject.toml (needs uv); ARGS=--upgrade for the newest
 	@.ci/lock $(ARGS)

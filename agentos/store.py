@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from agentos.errors import Failed
+
+_on_disk = getattr(os, "fdatasync", os.fsync)
 
 
 class Store:
@@ -63,6 +66,21 @@ class Store:
         finally:
             if not lasting:
                 self.connection.execute("pragma synchronous=full")
+
+    def sync(self) -> None:
+        """Puts on disk what transactions have written that need not last by themselves; from any thread.
+
+        Raises:
+            Failed: the disk refuses.
+        """
+        try:
+            handle = os.open(f"{self.path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                _on_disk(handle)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise Failed(f"the database could not be put on disk ({error}). Is the disk full?") from error
 
     def add_column(self, table: str, column: str, definition: str) -> None:
         """Gives a table that an earlier version made a column that it lacks.

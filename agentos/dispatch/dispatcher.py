@@ -71,12 +71,18 @@ class Trail(Protocol):
         """What became of a call of that id, where it was let through."""
         ...
 
-    def decided(self, call: Call, decision: Decision, approval: Approval | None = None) -> int:
-        """Puts a decision on disk; gives the row."""
+    def decided(
+        self, call: Call, decision: Decision, approval: Approval | None = None, *, awaited: bool = False
+    ) -> int:
+        """Puts a decision on disk; gives the row. One that is `awaited` is there when `lasting` returns."""
         ...
 
-    def finished(self, row: int, outcome: Any, detail: Json = None) -> None:
-        """Puts on disk what became of an allowed call."""
+    async def lasting(self, row: int) -> None:
+        """Returns once a row is on disk."""
+        ...
+
+    def finished(self, row: int, outcome: Any, detail: Json = None, *, lasting: bool = True) -> None:
+        """Puts on disk what became of an allowed call; where it need not be `lasting`, soon."""
         ...
 
 
@@ -207,7 +213,9 @@ class Dispatcher:
         giver = Caller(found.by, "admin")  # of this role and their own policy takes the lower
         return found if isinstance(self._judge.approves(call, entry, giver), Allowed) else None
 
-    async def run(self, call: Call, approval: Approval | None, emit: Emit, make: Make | None = None) -> Outcome:
+    async def run(
+        self, call: Call, approval: Approval | None, emit: Emit, make: Make | None = None, *, answers: bool = False
+    ) -> Outcome:
         """Makes the call, at most once: a call of an id that was made already gives what it gave then.
 
         Args:
@@ -216,6 +224,8 @@ class Dispatcher:
             emit: Told of progress, and of text as it comes.
             make: Does what the syscall does, with more than its arguments say (a conversation in place of a prompt);
                 the syscall itself where None.
+            answers: Whether the answer is its only effect and nobody resumes it: it is asked for while the decision is
+                put on disk, and nothing of it is let out before that is there.
 
         Raises:
             UserError: it does not validate.
@@ -228,19 +238,24 @@ class Dispatcher:
         if past is not None and not (entry.effect == "read" and past.outcome != "done"):
             return _again(call, past)
         approval = approval or self.covered(call, entry)
-        row = self._let(call, entry, approval)
+        row = self._let(call, entry, approval, awaited=answers)
+        kept = asyncio.ensure_future(self._trail.lasting(row)) if answers else None
         result: Json = None
         pieces = 0
 
         async def counted(event: Event) -> None:
             nonlocal pieces
+            await _there(kept)
             pieces += event.kind == "text"
             await emit(event)
 
         context = CallContext(self._services, call.caller, call.id, counted)
         outcome, started = "failed", time.perf_counter()
         try:
-            value = await (entry.function(context, **call.args) if make is None else make(context))
+            try:
+                value = await (entry.function(context, **call.args) if make is None else make(context))
+            finally:
+                await _there(kept)
             result = as_json(value)
             if not isinstance(result, dict):
                 raise TypeError(f"{call.syscall} gave a {type(value).__name__}, and must give a dataclass")
@@ -248,26 +263,26 @@ class Dispatcher:
             outcome = "done"
         except asyncio.CancelledError:
             outcome = "cancelled"
-            self._trail.finished(row, "cancelled", "cancelled")
+            self._trail.finished(row, "cancelled", "cancelled", lasting=not answers)
             raise
         except AgentosError as error:
-            self._trail.finished(row, "failed", str(error))
+            self._trail.finished(row, "failed", str(error), lasting=not answers)
             if isinstance(error, OverQuota):  # by what the call itself began, a job: the trail says which rule it was
                 self._trail.decided(call, error.decision)
                 self._counts.decided(call.syscall, "deny")
             raise
         except Exception as error:
-            self._trail.finished(row, "failed", type(error).__name__)
+            self._trail.finished(row, "failed", type(error).__name__, lasting=not answers)
             raise
         finally:
             gave = result if outcome == "done" and isinstance(result, dict) else None
             self._allowance.settle(call, entry, gave, pieces)
             self._counts.called(call.syscall, outcome, time.perf_counter() - started)
         self._made(entry, value, call.caller.user)
-        self._trail.finished(row, "done", result)
+        self._trail.finished(row, "done", result, lasting=not answers)
         return Outcome(result, value)
 
-    def _let(self, call: Call, entry: Syscall, approval: Approval | None) -> int:
+    def _let(self, call: Call, entry: Syscall, approval: Approval | None, *, awaited: bool) -> int:
         """Lets a call through; gives the row of the trail that says so.
 
         Raises:
@@ -279,7 +294,7 @@ class Dispatcher:
         if isinstance(decision, Allowed):
             decision = self._allowance.reserve(call, entry) or decision
         try:
-            row = self._trail.decided(call, decision, approval)
+            row = self._trail.decided(call, decision, approval, awaited=awaited)
         except BaseException:
             self._allowance.settle(call, entry, None, 0)
             raise
@@ -289,6 +304,18 @@ class Dispatcher:
         if isinstance(decision, Denied):
             raise DeniedError(f"{call.syscall} was denied to {call.caller.user} by {decision.rule}: {decision.reason}")
         return row
+
+
+async def _there(kept: asyncio.Future[None] | None) -> None:
+    """Returns once what is `kept` is on disk; who gives up meanwhile does not end that.
+
+    Raises:
+        Failed: it could not be put there.
+    """
+    if kept is not None:
+        if not kept.done():
+            await asyncio.wait([kept])
+        kept.result()
 
 
 def _again(call: Call, past: Past) -> Outcome:

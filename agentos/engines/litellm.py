@@ -11,15 +11,20 @@ import asyncio
 import concurrent.futures
 import contextlib
 import dataclasses
+import gc
 import importlib
+import json
 import logging
 import math
 import os
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
+from agentos.engines import compatible
 from agentos.engines.attempts import attempt
 from agentos.engines.faults import Fault, Refused
 from agentos.engines.remote import PREFIX, Limits, Remote, Target, read, unit
@@ -85,7 +90,12 @@ class Backend:
             logging.getLogger(name).disabled = True  # they quote prompts, addresses and headers
         self._litellm: Any = litellm
         self._keys = {target: self._key(spec, target) for target in self._remote.targets}
+        self._rows = {target: self._known(target) for target in self._remote.targets}
+        heeded = litellm.get_supported_openai_params
+        self._params = {target: frozenset(heeded(target.model) or ()) for target in self._remote.targets}
+        self._servers = {target: server for target in self._remote.targets if (server := self._server(target))}
         self._wait(self._warm())
+        gc.freeze()  # LiteLLM's own million objects need not be gone through again and again
         return {"device": "remote", "dtype": "", "context": spec.context}
 
     def generate(
@@ -98,9 +108,15 @@ class Backend:
             UserError: the request or the key was refused.
             Failed: an answer broke off, or nobody can give one.
         """
-        if request.max_tokens == 0:
-            return Completed("stop", "")
         return self._wait(self._answer(request, emit), cancelled) or Completed("cancelled", "")
+
+    def begin(
+        self, request: Generation, emit: Emit, done: Callable[[Future[Completed]], None]
+    ) -> Callable[[], object]:
+        """As `generate`, without a thread that waits; gives what cancels it, and tells `done` of the end."""
+        future = asyncio.run_coroutine_threadsafe(self._counted(self._answer(request, emit)), self._loop)
+        future.add_done_callback(done)
+        return future.cancel
 
     def predict(self, texts: Sequence[str]) -> Predicted:
         """A vector of length 1 for each text. Fallbacks are not asked: vectors of two models do not compare.
@@ -113,7 +129,7 @@ class Backend:
         if not texts:
             return Predicted((), ())
         first = Remote(self._remote.targets[:1], self._remote.limits)
-        if (self._known(first.targets[0]) or {}).get("mode", "embedding") != "embedding":
+        if (self._rows[first.targets[0]] or {}).get("mode", "embedding") != "embedding":
             raise UserError("this model writes text and gives no labels or vectors; name a classifier or an embedder")
         found = self._wait(attempt(first, lambda target, end: self._embed(target, end, texts), lambda: False))
         assert found is not None
@@ -137,14 +153,17 @@ class Backend:
         self, work: Coroutine[Any, Any, Result], cancelled: Callable[[], bool] = lambda: False
     ) -> Result | None:
         """What the work gives; None once it was cancelled, which closes what it had open."""
+        future = asyncio.run_coroutine_threadsafe(self._counted(work), self._loop)
+        while not future.done():
+            concurrent.futures.wait([future], POLL)
+            if cancelled():
+                future.cancel()
+        return None if future.cancelled() else future.result()
+
+    async def _counted(self, work: Coroutine[Any, Any, Result]) -> Result:
         self._asked += 1
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
-            while not future.done():
-                concurrent.futures.wait([future], POLL)
-                if cancelled():
-                    future.cancel()
-            return None if future.cancelled() else future.result()
+            return await work
         finally:
             self._asked -= 1
 
@@ -159,6 +178,8 @@ class Backend:
                 pass
 
     async def _answer(self, request: Generation, emit: Emit) -> Completed:
+        if request.max_tokens == 0:
+            return Completed("stop", "")
         told = None if request.logprobs is None else Likely(emit)
         started, shown = time.monotonic(), Shown(request.stop, told or emit)
         made = await attempt(
@@ -176,20 +197,22 @@ class Backend:
         wanted = self._taken(target, asked(request, self._context))
         try:
             async with asyncio.timeout_at(min(end, now() + limits.first)) as patience:
-                stream = await self._litellm.acompletion(
-                    messages=turns, stream=True, stream_options={"include_usage": True}, **wanted, **self._call(target)
-                )
+                stream = await self._opened(target, turns, wanted)
+                held = ""
                 async for chunk in stream:
                     self._chunks += 1
                     for choice in chunk.choices:
-                        said = choice.delta.content or ""
+                        said = getattr(choice.delta, "content", None) or ""
                         called = calls.take(getattr(choice.delta, "tool_calls", None))
                         if said or called or getattr(choice.delta, "reasoning_content", None):
                             patience.reschedule(min(end, now() + limits.between))
                         if told is not None:
                             for one in likely(choice):
                                 told.token(one)
-                        cut = cut or shown.add(said)
+                        held += said
+                    if told is None and getattr(stream, "more", False):
+                        continue  # what came together is shown together
+                    cut, held = shown.add(held), ""
                     if cut:
                         break
         except TimeoutError:
@@ -198,11 +221,7 @@ class Backend:
             if stream is not None:
                 with contextlib.suppress(Exception):
                     await stream.aclose()
-        finish = "stop" if cut else stream.received_finish_reason or stream.intermittent_finish_reason
-        if finish is None:
-            raise Refused(Fault("again", "the connection ended before the answer did", Retry))
-        if finish == "content_filter":
-            raise Refused(Fault("asker", "its provider's rules on content cut the answer off", UserError))
+        finish = "stop" if cut else _finish(stream)
         text = shown.finish()
         if made := calls.text():
             text = f"{text}\n{made}" if text else made
@@ -212,6 +231,24 @@ class Backend:
             usage.completion_tokens, cost=self._cost(target, usage), counted=counted,
             served_by="" if target == self._remote.targets[0] else PREFIX + target.model,
         )
+
+    async def _opened(self, target: Target, turns: list[dict[str, Any]], wanted: dict[str, Any]) -> Any:
+        """The stream of an answer: from a server of one's own as it is, else through LiteLLM."""
+        said = {"messages": turns, "stream": True, "stream_options": {"include_usage": True}, **wanted}
+        if (server := self._servers.get(target)) is None:
+            return await self._litellm.acompletion(**said, **self._call(target))
+        sent = {name: value for name, value in said.items() if value is not None}
+        try:
+            return await server.ask({"model": target.model.partition("/")[2], **sent})
+        except compatible.Answered as error:
+            self._litellm.exception_type(  # raises what it calls that
+                model=target.model, original_exception=error, custom_llm_provider="openai"
+            )
+            raise
+
+    def _server(self, target: Target) -> compatible.Server | None:
+        key = self._keys[target] or os.environ.get("OPENAI_API_KEY")
+        return compatible.server(self._litellm, target, key, self._remote.limits.connect)
 
     async def _embed(self, target: Target, end: float, texts: Sequence[str]) -> Predicted:
         started, limits = time.monotonic(), self._remote.limits
@@ -228,7 +265,7 @@ class Backend:
 
     def _taken(self, target: Target, wanted: dict[str, Any]) -> dict[str, Any]:
         """What is asked of a provider; what it would not heed is not dropped in silence, where answers hang on it."""
-        known = self._litellm.get_supported_openai_params(target.model) or [*wanted]
+        known = self._params[target] or wanted
         for name in ("tools", "response_format", "logprobs"):
             if name in wanted and name not in known:
                 raise Refused(Fault("asker", f"its provider takes no {name!r}; nothing was asked", UserError))
@@ -279,13 +316,24 @@ class Backend:
         return made, True
 
     def _cost(self, target: Target, usage: Any) -> float | None:
-        if "input_cost_per_token" not in (self._known(target) or {}):
+        if "input_cost_per_token" not in (self._rows[target] or {}):
             return None
         try:
+            if isinstance(usage, SimpleNamespace):
+                usage = self._litellm.Usage(**json.loads(json.dumps(usage, default=vars)))
             cost = math.fsum(self._litellm.cost_per_token(model=target.model, usage_object=usage))
         except Exception:
             return None  # a price by something else than tokens
         return cost if math.isfinite(cost) and cost >= 0 else None
+
+
+def _finish(stream: Any) -> str:
+    finish: str | None = stream.received_finish_reason or stream.intermittent_finish_reason
+    if finish is None:
+        raise Refused(Fault("again", "the connection ended before the answer did", Retry))
+    if finish == "content_filter":
+        raise Refused(Fault("asker", "its provider's rules on content cut the answer off", UserError))
+    return finish
 
 
 def _cached(usage: Any) -> int:

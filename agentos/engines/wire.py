@@ -43,7 +43,11 @@ def read_spec(line: Mapping[str, Any]) -> ModelSpec:
 
 def generation_line(request: Generation) -> Line:
     """The request to generate."""
-    return {"op": "generate", **dataclasses.asdict(request), "chat": not isinstance(request.prompt, Prompt)}
+    line = {"op": "generate", **vars(request), "prior": dict(request.prior)}  # deep copies take longer than all else
+    if isinstance(request.prompt, Prompt):
+        return {**line, "chat": False, "prompt": vars(request.prompt)}
+    turns = [{**vars(turn), "calls": [vars(call) for call in turn.calls]} for turn in request.prompt]
+    return {**line, "chat": True, "prompt": turns}
 
 
 def read_generation(line: Mapping[str, Any]) -> Generation:

@@ -15,7 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -35,7 +35,8 @@ class Backend(Protocol):
     """What `agentos/engines/<name>.py` defines as `Backend`: one model.
 
     One request at a time, in the main thread; a backend with a number `concurrent` answers that many at once,
-    each in a thread of its own.
+    each in a thread of its own, or by `begin(request, emit, done)` where it has that: it returns at once what cancels
+    the request, and `done` is told of a future with the answer.
     """
 
     grammar: bool
@@ -74,6 +75,8 @@ class Worker:
         self._limit: int | None = None
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
+        self._begin: Callable[..., Callable[[], object]] | None = None
+        self._under_way: dict[str, Callable[[], object]] = {}
         self._done = 0
 
     def run(self) -> None:
@@ -100,6 +103,9 @@ class Worker:
             answer = self._answer(line)
         except Exception as error:
             answer = self._fault(error)
+        self._give(ident, answer)
+
+    def _give(self, ident: str, answer: wire.Line) -> None:
         self._owed.discard(ident)  # before it is sent: who has the answer finds the engine idle
         self._cancelled.discard(ident)
         self._send({"id": ident, **answer})
@@ -114,12 +120,16 @@ class Worker:
                 if line["op"] == "cancel":
                     if ident in self._owed:
                         self._cancelled.add(ident)
+                        self._under_way.get(ident, lambda: None)()
                 elif line["op"] == "ping" and self._owed:
                     self._pulse(ident, busy=True)
                 else:
                     if line["op"] != "ping":
                         self._owed.add(ident)
-                    self._inbox.put(line)
+                    if self._begin is not None and line["op"] == "generate":
+                        self._start(self._begin, line)
+                    else:
+                        self._inbox.put(line)
         finally:
             os._exit(0)
 
@@ -152,13 +162,38 @@ class Worker:
         if ident in self._cancelled:
             return {"completed": dataclasses.asdict(Completed("cancelled", ""))}
 
+        completed = backend.generate(wire.read_generation(line), self._emit(ident), lambda: ident in self._cancelled)
+        return {"completed": dataclasses.asdict(completed)}
+
+    def _emit(self, ident: str) -> Emit:
         def emit(text: str, logprobs: Sequence[Logprob] = ()) -> None:
             self._done += 1
             likely = {"logprobs": [dataclasses.astuple(one) for one in logprobs]} if logprobs else {}
             self._send({"id": ident, "token": text, **likely})
 
-        completed = backend.generate(wire.read_generation(line), emit, lambda: ident in self._cancelled)
-        return {"completed": dataclasses.asdict(completed)}
+        return emit
+
+    def _start(self, begin: Callable[..., Callable[[], object]], line: wire.Line) -> None:
+        """Has a backend answer that needs no thread for it: none waits between the request and its being sent."""
+        ident = line["id"]
+
+        def done(future: Future[Completed]) -> None:
+            self._under_way.pop(ident, None)
+            try:
+                completed = Completed("cancelled", "") if future.cancelled() else future.result()
+                answer = {"completed": dataclasses.asdict(completed)}
+            except Exception as error:
+                answer = self._fault(error)
+            self._give(ident, answer)
+
+        try:
+            cancel = begin(wire.read_generation(line), self._emit(ident), done)
+        except Exception as error:
+            self._give(ident, self._fault(error))
+            return
+        self._under_way[ident] = cancel
+        if ident not in self._owed:  # it is done already
+            self._under_way.pop(ident, None)
 
     def _load(self, line: wire.Line) -> wire.Line:
         spec = wire.read_spec(line)
@@ -180,6 +215,7 @@ class Worker:
         restrict(spec.limit)
         if (many := getattr(backend, "concurrent", 1)) > 1:
             self._pool = ThreadPoolExecutor(many)
+            self._begin = getattr(backend, "begin", None)
         return {"gpu_memory": 0, **loaded, "memory": held(os.getpid()), "grammar": backend.grammar}
 
     def _background(self) -> bool:

@@ -1,6 +1,8 @@
-"""The generated tables in README.md and the Python client's signatures, written anew or held against the code.
+"""The generated tables in README.md and its translation, and the Python client's signatures; the translation in step.
 
-`python -m agentos.interfaces.docs` writes them; with `--check` it writes nothing and fails where one is stale.
+`python -m agentos.interfaces.docs` writes tables and signatures; with `--check` it writes nothing and fails where one
+is stale or the translation is out of step. `--translated` is for who has brought the translation up to date: it marks
+each section as made of the English one as it now is, which nothing else does.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ from pathlib import Path
 from agentos.config import Settings
 from agentos.engines.make import ENGINES
 from agentos.errors import AgentosError, UserError
-from agentos.interfaces import python_stub
+from agentos.interfaces import docs_translation, python_stub
 from agentos.interfaces.parser import build_parser
 from agentos.registry import Registry, installed
 from agentos.syscall import Param
 
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
+TRANSLATION = Path(".docs/README.zh.md")
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
@@ -96,12 +99,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Writes the blocks, or with `--check` says which lines are stale; gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m agentos.interfaces.docs", description=__doc__)
     parser.add_argument("file", nargs="?", type=Path, default=Path("README.md"))
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 where a table is stale")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--check", action="store_true", help="write nothing; exit code 1 where something is stale")
+    mode.add_argument("--translated", action="store_true", help="the Chinese text says what the English one now says")
     args = parser.parse_args(argv)
+    translation = args.file.parent / TRANSLATION
     code = 0
-    for file, made in ((args.file, render), (python_stub.PATH, lambda _: python_stub.stub(installed()))):
-        code = code or _held(file, made, args.check)
+    for file, made in (
+        (args.file, render),
+        (translation, render),
+        (python_stub.PATH, lambda _: python_stub.stub(installed())),
+    ):
+        code = _held(file, made, args.check) or code
+    if args.file.is_file() and translation.is_file():
+        code = _in_step(args.file, translation, args.check, args.translated) or code
     return code
+
+
+def _in_step(original: Path, translation: Path, check: bool, translated: bool) -> int:
+    """Says what is out of step, which only a check fails for; or marks all as translated, and says what was new."""
+    try:
+        if translated:
+            text, new = docs_translation.mark(original, translation)
+            translation.write_text(text, "utf-8")
+            print("\n".join(f"{translation}: {title}: marked as translated" for title in new))
+            return 0
+        found = list(docs_translation.drift(original, translation))
+    except AgentosError as error:
+        print(f"agentos: {error}", file=sys.stderr)
+        return error.exit_code
+    if found:
+        said = f"agentos: {translation} is out of step. Bring its text in step, then run: make docs ARGS=--translated"
+        print("\n".join([*found, said]), file=sys.stderr)
+    return int(check and bool(found))
 
 
 def _held(file: Path, made: Callable[[str], str], check: bool) -> int:

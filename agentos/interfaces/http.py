@@ -35,7 +35,7 @@ from agentos.interfaces.app import System, plain
 from agentos.interfaces.http_auth import KeyGate, admin, known, who
 from agentos.interfaces.http_body import body, text
 from agentos.interfaces.http_errors import bug, failure, kind
-from agentos.interfaces.http_scope import person
+from agentos.interfaces.http_scope import origin, person
 from agentos.interfaces.http_stream import after_boot, collected, line, ndjson, ready, told
 from agentos.interfaces.http_traffic import Front, RateGate, Traffic
 from agentos.syscall import Syscall
@@ -139,7 +139,10 @@ class Api:
 
     async def syscalls(self, request: Request) -> Response:
         """The table; with `?schema=true` a JSON Schema of each syscall's arguments, too."""
-        schemas = request.query_params.get("schema") == "true"
+        asked = request.query_params.get("schema", "false")
+        if asked not in ("true", "false"):
+            raise UserError(f"'schema' is true or false, and not {asked!r}")
+        schemas = asked == "true"
         more: list[dict[str, Json]] = [
             {"mount": call.mount, "schema": call.schema} if schemas else {} for call in self.system.registry
         ]
@@ -163,8 +166,11 @@ class Api:
         args, yes, session = data.get("args", {}), data.get("yes", False), text(data, "session", "")
         if not isinstance(args, dict) or not isinstance(yes, bool):
             raise UserError("'args' must be an object and 'yes' true or false")
+        if odd := sorted({*data} - {"args", "yes", "session"}):
+            raise UserError(f"there is no {odd[0]!r} here; what {name} takes goes in 'args'")
         if name not in self.system.registry:
             raise unknown("syscall", name, [call.name for call in self.system.registry])
+        yes = yes and not origin(request)  # a job's command says yes to nothing: the call waits for a person
         events = told(lambda: after_boot(
             self.system, lambda: self.system.run_call(name, args, who(request, self.system, session), yes)
         ))

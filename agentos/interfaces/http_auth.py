@@ -63,7 +63,10 @@ class Prompt(H11Protocol):
     """HTTP for other machines: a connection on which no request comes is cut off, and so are those over many."""
 
     patience = 10.0
-    """Seconds until the head of the first request is there."""
+    """Seconds, from the connection or the last answer on, until one without a key is over, or one with a key has begun.
+
+    Without it a request that never ends, or an answer that is never read, would keep a place for ever.
+    """
     most = 256
     _open: ClassVar[set[Prompt]] = set()
 
@@ -74,15 +77,28 @@ class Prompt(H11Protocol):
             return
         super().connection_made(transport)
         self._open.add(self)
-        self._waits = self.loop.call_later(self.patience, transport.abort)
+        self._since = self.loop.time()
+        self._waits = self.loop.call_later(self.patience, self._look)
 
     def data_received(self, data: bytes) -> None:
-        """Reads on; once a request is there its handler keeps the time."""
-        if self.transport is None:
-            return
-        super().data_received(data)
-        if self.scope is not None:
-            self._waits.cancel()
+        """Reads on, where the connection was accepted."""
+        if self.transport is not None:
+            super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        """Starts to wait anew."""
+        self._since = self.loop.time()
+        super().on_response_complete()
+
+    def _look(self) -> None:
+        """Cuts the connection off once its time is over; of a request with a key its handler keeps the time."""
+        if self.cycle is not None and not self.cycle.response_complete and "agentos.caller" in self.scope:
+            self._since = self.loop.time()
+        left = self._since + self.patience - self.loop.time()
+        if left <= 0:
+            self.transport.abort()
+        else:
+            self._waits = self.loop.call_later(left, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets a connection that was accepted."""

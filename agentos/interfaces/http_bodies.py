@@ -10,11 +10,13 @@ _COUNT: dict[str, Any] = {"type": "integer"}
 _OBJECT: dict[str, Any] = {"type": "object"}
 _TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT}
 _ROLE: dict[str, Any] = {"type": "string"}
+_SAID: dict[str, Any] = {"type": "string", "pattern": r"\S"}
+_KIND: dict[str, Any] = {"enum": ["model", "dataset", "job"]}
 _REASON = {"reason": _TEXT}
 
 BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/syscalls/{name}": {"args": _OBJECT, "yes": _FLAG, "session": _TEXT},
-    "POST /v1/runs": {"text!": _TEXT, "session": _TEXT, "plan": _TEXT},
+    "POST /v1/runs": {"text!": _SAID, "session": _TEXT, "plan": _TEXT},
     "POST /v1/plans": {"text": _TEXT, "id": _TEXT, "batch": {"type": "array", "items": _OBJECT}},
     "POST /v1/plans/check": {"plan!": _TEXT},
     "POST /v1/approvals/{id}": {
@@ -27,15 +29,15 @@ BODIES: dict[str, dict[str, Any]] = {
         "scope": _TEXTS, "read_only": _FLAG,
     },
     "POST /v1/groups": {"name!": _TEXT},
-    "POST /v1/groups/{name}/give": {"kind!": _TEXT, "name!": _TEXT},
-    "POST /v1/groups/{name}/take": {"kind!": _TEXT, "name!": _TEXT},
+    "POST /v1/groups/{name}/give": {"kind!": _KIND, "name!": _TEXT},
+    "POST /v1/groups/{name}/take": {"kind!": _KIND, "name!": _TEXT},
     "POST /v1/roles": {"name!": _TEXT, "base!": _ROLE, "allow": _TEXTS, "forbid": _TEXTS},
     "PUT /v1/quotas": {
         "subject!": _TEXT, "resource!": _TEXT, "period!": _TEXT, "amount!": {"type": "number"},
     },
     "DELETE /v1/quotas": {"subject!": _TEXT, "resource!": _TEXT, "period": _TEXT},
     "POST /v1/reviews/{id}/release": _REASON,
-    "POST /v1/reviews/{id}/refuse": _REASON,
+    "POST /v1/reviews/{id}/refuse": {"reason!": _SAID},
     "POST /v1/policy/explain": {"syscall!": _TEXT, "user": _TEXT, "args": _OBJECT, "owner": _TEXT},
     "POST /v1/kernel/train": {
         "rows": _COUNT, "epochs": _COUNT, "seed": _COUNT, "feedback": _FLAG, "further": _FLAG,
@@ -54,12 +56,17 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 QUERIES: dict[str, dict[str, Any]] = {
     "GET /v1/syscalls": {"schema": {"enum": ["true", "false"]}},
-    "GET /v1/audit": {"limit": _COUNT, "user": _TEXT, "syscall": _TEXT, "decision": _TEXT, "since": _TEXT},
+    "GET /v1/audit": {
+        "limit": _COUNT, "user": _TEXT, "syscall": _TEXT, "decision": {"enum": ["allow", "deny", "confirm"]},
+        "since": _TEXT,
+    },
     "GET /v1/audit/export": {"user": _TEXT, "since": _TEXT},
     "GET /v1/quotas": {"user": _TEXT},
-    "GET /v1/jobs": {"state": _TEXT, "session": _TEXT},
+    "GET /v1/jobs": {
+        "state": {"enum": ["all", "queued", "running", "succeeded", "failed", "cancelled"]}, "session": _TEXT,
+    },
     "GET /v1/jobs/{job}/logs": {"tail": _COUNT},
-    "GET /v1/ps": {"state": _TEXT, "session": _TEXT},
+    "GET /v1/ps": {"state": {"enum": ["all", "loaded", "stored", "catalog"]}, "session": _TEXT},
     "GET /v1/top": {"session": _TEXT},
 }
 

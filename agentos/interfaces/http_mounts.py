@@ -11,6 +11,7 @@ from agentos.errors import Retry
 from agentos.interfaces.app import System, plain
 from agentos.interfaces.http_auth import known
 from agentos.interfaces.http_body import body, text
+from agentos.interfaces.http_scope import person
 from agentos.interfaces.http_stream import ready
 from agentos.mounts.service import Mount
 from agentos.types import Caller, Json
@@ -42,6 +43,7 @@ class Servers:
     async def add(self, request: Request) -> Response:
         """Mounts one: `name`, and how it is reached (`command`, `env`, `folder`; or `url`, `headers`)."""
         data = await body(request)
+        person(request)
         await ready(self._system)
         caller, mounting = self._caller(request)
         name = text(data, "name")
@@ -51,6 +53,7 @@ class Servers:
     async def refresh(self, request: Request) -> Response:
         """Takes in what one offers now."""
         await body(request)
+        person(request)
         await ready(self._system)
         caller, mounting = self._caller(request)
         done = await mounting.refresh(caller, request.path_params["name"])
@@ -61,6 +64,7 @@ class Servers:
 
     async def remove(self, request: Request) -> Response:
         """Takes one away."""
+        person(request)
         await ready(self._system)
         caller, mounting = self._caller(request)
         return JSONResponse({"removed": _shown(await mounting.remove(caller, request.path_params["name"]), caller)})

@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from agentos.errors import UserError
+from agentos.errors import DeniedError, UserError
 from agentos.interfaces.app import System, plain
 from agentos.interfaces.http_auth import admin, known
 from agentos.interfaces.http_body import body, text
-from agentos.policy.scopes import READ_ONLY, read
+from agentos.policy.scopes import READ_ONLY, inside, read
 from agentos.types import Caller, Json, Role
 from agentos.types.units import seconds
 
@@ -88,10 +88,15 @@ class Decisions:
 
     async def create_key(self, request: Request) -> Response:
         """A new key, shown this once."""
-        admin(request, self._system)
-        data = await body(request)
+        caller, data = admin(request, self._system), await body(request)
         role = None if data.get("role") is None else _role(text(data, "role"))
-        made = self._system.people.create_key(text(data, "user"), role, _expires(data), self._scope(data))
+        scope = self._scope(data)
+        if not inside(scope, caller.scope):
+            raise DeniedError(
+                f"this key is for {', '.join(caller.scope or ())} and makes no key that is for more. Nothing was made;"
+                " name a scope within that, or use a key without one."
+            )
+        made = self._system.people.create_key(text(data, "user"), role, _expires(data), scope)
         return JSONResponse(plain(made), 201, {"cache-control": "no-store"})
 
     async def revoke_key(self, request: Request) -> Response:

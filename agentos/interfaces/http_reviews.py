@@ -11,6 +11,7 @@ from agentos.errors import Retry
 from agentos.interfaces.app import System, plain
 from agentos.interfaces.http_auth import known
 from agentos.interfaces.http_body import body, text
+from agentos.interfaces.http_scope import person
 from agentos.policy.reviews import Review
 from agentos.types import Caller
 
@@ -48,11 +49,13 @@ class Held:
     async def release(self, request: Request) -> Response:
         """Lets the asker have one."""
         caller, reason = self._caller(request), text(await body(request), "reason", "")
+        person(request)
         return _decided(self._system.reviews.release(request.path_params["id"], caller, reason))
 
     async def refuse(self, request: Request) -> Response:
         """Says no to one, for good."""
         caller, reason = self._caller(request), text(await body(request), "reason", "")
+        person(request)
         return _decided(self._system.reviews.refuse(request.path_params["id"], caller, reason))
 
     async def _fetched(self, name: str, caller: Caller) -> None:

@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from agentos.errors import DeniedError
 from agentos.jobs.identity import stat
 from agentos.jobs.tree import MARK
+from agentos.mounts.child import MARK as MOUNTED
 from agentos.policy.scopes import covers, lacking
 from agentos.types import Caller, Effect
 
@@ -42,30 +43,38 @@ def within(caller: Caller, method: str, path: str) -> None:
 def person(request: HTTPConnection) -> None:
     """Returns where a request may be a person's: a job's command must not say yes to what another call would do.
 
-    A process of the same account that hides where it comes from is not found out: the account is trusted as a whole.
+    Nor must a mounted server. A process of the same account that hides where it comes from is not found out: the
+    account is trusted as a whole. One that has ended cannot be told, and no person's client ends before its answer.
 
     Raises:
-        DeniedError: it comes from within a job.
+        DeniedError: it comes from within one of those, or from a process that is gone.
     """
+    if where := origin(request):
+        raise DeniedError(f"this comes from {where}, and a person decides it; nothing was changed")
+
+
+def origin(request: HTTPConnection) -> str:
+    """What a request comes from that is no person; empty where it may be one, or the platform does not say."""
     pid = request.scope.get("agentos.pid")
-    if isinstance(pid, int) and pid > 0 and inside_job(pid):
-        raise DeniedError("this comes from within a job, and a person decides it; nothing was changed")
+    return inside(pid) if isinstance(pid, int) and pid > 0 else ""
 
 
-def inside_job(pid: int) -> bool:
-    """Whether a process or one that it descends from belongs to a job; False where the platform does not say."""
-    ours = os.environ.get(MARK)  # where the system itself runs within a job
+def inside(pid: int) -> str:
+    """The job or mounted server that a process or one that it descends from belongs to; empty where to none."""
+    names = {f"{MARK}=".encode(): "within a job", f"{MOUNTED}=".encode(): "within a mounted server"}
+    ours = {f"{name}={os.environ.get(name)}".encode() for name in (MARK, MOUNTED)}
+    if os.path.isdir("/proc/self") and stat(pid) is None:
+        return "a process that has ended"
     for _ in range(_GENERATIONS):
         try:
             variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         except OSError:  # another account's
             variables = []
-        marks = [one.partition(b"=")[2].decode("utf-8", "replace") for one in variables
-                 if one.startswith(f"{MARK}=".encode())]
-        if any(mark != ours for mark in marks):
-            return True
+        for one in variables:
+            if (found := names.get(one[: one.find(b"=") + 1])) and one not in ours:  # where we run within one, too
+                return found
         fields = stat(pid)
         if fields is None or int(fields[1]) <= 1:
-            return False
+            return ""
         pid = int(fields[1])
-    return False
+    return ""

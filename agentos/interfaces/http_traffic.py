@@ -142,7 +142,8 @@ class Front:
             self._system.metrics.requested(route, status, took)
             if self._logs and route not in ("/live", "/ready"):
                 log.info(
-                    "id=%s method=%s route=%s status=%d ms=%.1f", name, scope["method"], route, status, 1000 * took
+                    "id=%s method=%s route=%s status=%d ms=%.1f", name, scope["method"], route, status, 1000 * took,
+                    extra={"plain": name is not asked and scope["method"] in ("GET", "POST")},
                 )
 
     async def _one(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -176,7 +177,8 @@ class RateGate:
         if scope["type"] != "http" or not self._rates.limit:
             await self._app(scope, receive, send)
             return
-        now = self._rates.take(Headers(scope=scope).get("authorization", ""))
+        said = Headers(scope=scope).get("authorization", "")
+        now = self._rates.take(said.partition(" ")[2].strip())  # however it is written: a key has one bucket
 
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -18,7 +18,20 @@ from agentos.interfaces.openai_errors import BadRequest, TimedOut
 from agentos.interfaces.openai_lanes import Lanes, Place
 from agentos.kernel import direct
 from agentos.models.answers import said
-from agentos.types import Answer, Call, Caller, Event, Generation, Json, Logprob, ModelCard, Predictions
+from agentos.types import (
+    Answer,
+    Approval,
+    Call,
+    Caller,
+    Denied,
+    Event,
+    Generation,
+    Json,
+    Logprob,
+    ModelCard,
+    NeedsPerson,
+    Predictions,
+)
 
 LONGEST = 600.0
 """Seconds a request may take, its time in the queue included."""
@@ -86,8 +99,9 @@ class Answers:
 
         async def work() -> None:
             try:
-                async with asyncio.timeout(LONGEST), self._turn(model, events.put_nowait):
-                    events.put_nowait(await self._made(caller, "models.generate", args, emit, make))
+                call = _call("models.generate", args, caller)
+                async with asyncio.timeout(LONGEST), self._turn(model, call, events.put_nowait) as yes:
+                    events.put_nowait(await self._made(call, yes, emit, make))
             except TimeoutError:
                 events.put_nowait(_late())
             except Exception as error:
@@ -119,29 +133,34 @@ class Answers:
             """Progress, which nobody sees."""
 
         try:
-            async with asyncio.timeout(LONGEST), self._turn(model, lambda note: None):
-                made = await self._made(caller, "models.predict", {"model": model, "text": [*texts]}, emit)
+            call = _call("models.predict", {"model": model, "text": [*texts]}, caller)
+            async with asyncio.timeout(LONGEST), self._turn(model, call, lambda note: None) as yes:
+                made = await self._made(call, yes, emit)
         except TimeoutError:
             raise _late() from None
         assert isinstance(made, Predictions)
         return made
 
     @asynccontextmanager
-    async def _turn(self, model: str, told: Callable[[Note], Any]) -> AsyncIterator[None]:
+    async def _turn(self, model: str, call: Call, told: Callable[[Note], Any]) -> AsyncIterator[Approval | None]:
+        """The call's turn, and the caller's own yes to it as far as they may give one."""
         async def place(now: Place) -> None:
             told(Note(str(now)))
 
+        gate = self.system.dispatcher
+        said = gate.check(call)
+        yes = direct.yes_of(call) if not isinstance(said, Denied) and gate.confirms(call) else None
+        if isinstance(said, Denied) or (isinstance(said, NeedsPerson) and yes is None):
+            yield None  # to be told no at once: who may not ask takes nobody's place
+            return
         async with self.lanes.of(self.system.models.canonical(model)).turn(place):
-            yield
+            yield yes
 
     async def _made(
-        self, caller: Caller, syscall: str, args: dict[str, Json], emit: Callable[[Event], Awaitable[None]],
+        self, call: Call, yes: Approval | None, emit: Callable[[Event], Awaitable[None]],
         make: Callable[[CallContext], Awaitable[Any]] | None = None,
     ) -> Any:
-        call = Call(f"h{secrets.token_hex(6)}.0.s1", syscall, args, caller)
-        gate = self.system.dispatcher
-        yes = direct.yes_of(call) if gate.confirms(call) else None
-        return (await gate.run(call, yes, emit, make)).value
+        return (await self.system.dispatcher.run(call, yes, emit, make, answers=True)).value
 
     def _slots(self, model: str) -> int:
         """How many requests a model answers at once: on this machine one, unless vLLM serves it."""
@@ -213,6 +232,10 @@ def card(system: System, model: str) -> ModelCard:
         return system.models.card(model)
     except NotFound as error:
         raise NoModel(str(error)) from None
+
+
+def _call(syscall: str, args: dict[str, Json], caller: Caller) -> Call:
+    return Call(f"h{secrets.token_hex(6)}.0.s1", syscall, args, caller)
 
 
 def _late() -> TimedOut:

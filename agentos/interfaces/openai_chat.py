@@ -17,8 +17,9 @@ from agentos.interfaces.http_auth import known
 from agentos.interfaces.http_scope import person
 from agentos.interfaces.openai_answer import SYSTEM, Answers, Note, Piece, until_gone, writes
 from agentos.interfaces.openai_calls import CallReader
+from agentos.interfaces.openai_read import raw, read
 from agentos.interfaces.openai_request import generation, names, nth, session
-from agentos.interfaces.openai_shapes import ChatRequest, raw, read
+from agentos.interfaces.openai_shapes import ChatRequest
 from agentos.interfaces.openai_stream import streamed
 from agentos.interfaces.openai_system import Spoken
 from agentos.types import Answer, Caller, Generation, Logprob, ToolCall
@@ -77,6 +78,8 @@ class Chat:
                 pass
             return taken
 
+        if count == 1:
+            return [await one(0)]
         tasks = [asyncio.create_task(one(index)) for index in range(count)]
         try:
             return [*await asyncio.gather(*tasks)]
@@ -134,13 +137,13 @@ class Chat:
                     yield _chunk(head, index, end, taken[index].finish, **usage)
         if usage:
             yield {**head, "object": "chat.completion.chunk", "choices": [], "usage": used(
-                [one.answer for one in taken if one.answer is not None]
+                [one.answer for one in taken if one.answer is not None], count
             )}
 
 
-def used(answers: Sequence[Answer]) -> dict[str, Any]:
-    """What answers took."""
-    prompt = max((answer.prompt_tokens for answer in answers), default=0)
+def used(answers: Sequence[Answer], each: int) -> dict[str, Any]:
+    """What answers took, `each` so many to one prompt, which counts once."""
+    prompt = sum(answer.prompt_tokens for answer in answers) // each
     made = sum(answer.tokens for answer in answers)
     return {
         "prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made,
@@ -180,7 +183,7 @@ def _whole(head: dict[str, Any], taken: Sequence[Taken], asked: ChatRequest) -> 
         likely = _likely(one.logprobs) if asked.logprobs else None
         choices.append({"index": one.index, "message": message, "logprobs": likely, "finish_reason": one.finish})
     answers = [one.answer for one in taken if one.answer is not None]
-    return {**head, "object": "chat.completion", "choices": choices, "usage": used(answers)}
+    return {**head, "object": "chat.completion", "choices": choices, "usage": used(answers, len(taken))}
 
 
 async def merged(streams: Sequence[Chunks]) -> AsyncGenerator[tuple[int, Mapping[str, Any] | Note | None], None]:
@@ -222,11 +225,14 @@ async def _spoken(work: AsyncGenerator[Piece | Note, None]) -> Taken:
 
 async def _spoken_chunks(head: dict[str, Any], asked: ChatRequest, work: AsyncGenerator[Piece | Note, None]) -> Chunks:
     usage: dict[str, Any] = {"usage": None} if _wants_usage(asked) else {}
-    yield _chunk(head, 0, {"delta": {"role": "assistant", "content": ""}, "logprobs": None}, **usage)
+    begun = False
     async with aclosing(work):
         async for item in work:
+            if not begun:
+                begun = True
+                yield _chunk(head, 0, {"delta": {"role": "assistant", "content": ""}, "logprobs": None}, **usage)
             text = f"> {item.text}\n\n" if isinstance(item, Note) else item.text
             yield _chunk(head, 0, {"delta": {"content": text}, "logprobs": None}, **usage)
     yield _chunk(head, 0, {"delta": {}, "logprobs": None}, "stop", **usage)
     if usage:
-        yield {**head, "object": "chat.completion.chunk", "choices": [], "usage": used([])}
+        yield {**head, "object": "chat.completion.chunk", "choices": [], "usage": used([], 1)}

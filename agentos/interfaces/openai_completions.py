@@ -16,8 +16,9 @@ from agentos.interfaces.http_auth import known
 from agentos.interfaces.openai_answer import SYSTEM, Answers, Note, Piece, until_gone, writes
 from agentos.interfaces.openai_chat import merged, used
 from agentos.interfaces.openai_errors import BadRequest
+from agentos.interfaces.openai_read import raw, read
 from agentos.interfaces.openai_request import nth, session
-from agentos.interfaces.openai_shapes import CompletionRequest, raw, read
+from agentos.interfaces.openai_shapes import CompletionRequest, nucleus
 from agentos.interfaces.openai_stream import streamed
 from agentos.types import Answer, Caller, Generation, Logprob, Prompt
 
@@ -45,8 +46,6 @@ class Completions:
         if asked.echo and (asked.stream or asked.logprobs is not None):
             raise BadRequest("'echo' goes with neither 'stream' nor 'logprobs' here; nothing was done", "echo")
         prompts = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
-        if not all(prompts):
-            raise BadRequest("'prompt' is empty; there is nothing to go on with", "prompt")
         writes(self._system, asked.model)
         head = {
             "id": f"cmpl-{secrets.token_hex(12)}", "object": "text_completion", "created": int(time.time()),
@@ -77,7 +76,7 @@ class Completions:
                 offsets[index] += len(item["text"])
                 yield {**head, "choices": [choice], **usage}
         if usage:
-            yield {**head, "choices": [], "usage": used(ends)}
+            yield {**head, "choices": [], "usage": used(ends, asked.n or 1)}
 
     async def _whole(
         self, head: dict[str, Any], asked: CompletionRequest, caller: Caller, wanted: Sequence[Generation]
@@ -104,7 +103,7 @@ class Completions:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        return {**head, "choices": choices, "usage": used(ends)}
+        return {**head, "choices": choices, "usage": used(ends, asked.n or 1)}
 
     async def _pieces(
         self, caller: Caller, asked: CompletionRequest, request: Generation, ends: list[Answer]
@@ -124,7 +123,7 @@ class Completions:
 def _generation(asked: CompletionRequest, prompt: str) -> Generation:
     return Generation(
         secrets.token_hex(12), Prompt(prompt), asked.max_tokens or DEFAULT,
-        temperature=1.0 if asked.temperature is None else asked.temperature, top_p=asked.top_p or 1.0,
+        temperature=1.0 if asked.temperature is None else asked.temperature, top_p=nucleus(asked.top_p),
         stop=tuple(filter(None, asked.stops)), seed=asked.seed, logprobs=asked.logprobs,
     )
 

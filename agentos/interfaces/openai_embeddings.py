@@ -11,7 +11,8 @@ from starlette.responses import JSONResponse, Response
 from agentos.interfaces.http_auth import known
 from agentos.interfaces.openai_answer import SYSTEM, Answers, card, until_gone
 from agentos.interfaces.openai_errors import BadRequest
-from agentos.interfaces.openai_shapes import EmbeddingRequest, raw, read
+from agentos.interfaces.openai_read import raw, read
+from agentos.interfaces.openai_shapes import EmbeddingRequest
 from agentos.types import Json
 
 
@@ -28,8 +29,6 @@ class Embeddings:
         self._answers.ready()
         caller = known(request, self._system)
         texts = [asked.input] if isinstance(asked.input, str) else list(asked.input)
-        if not all(text.strip() for text in texts):
-            raise BadRequest("a text of 'input' is empty; nothing was read", "input")
         if asked.model == SYSTEM:
             raise BadRequest(f"{SYSTEM!r} gives no vectors; name an embedder", "model")
         if not asked.model.startswith("litellm:"):
@@ -37,6 +36,11 @@ class Embeddings:
             if kind in ("causal", "classification"):
                 raise BadRequest(f"{asked.model!r} is a {kind} model and gives no vectors; name an embedder", "model")
         made = await until_gone(request, self._answers.vectors(caller, asked.model, texts))
+        if made.truncated:
+            raise BadRequest(
+                f"{made.truncated} of {len(texts)} texts are longer than {asked.model!r} can read; make them shorter",
+                "input", "context_length_exceeded",
+            )
         rows: list[Json] = []
         for index, found in enumerate(made.predictions):
             vector = found.vector or []

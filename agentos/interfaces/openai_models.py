@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from agentos.errors import UserError
 from agentos.interfaces.http_auth import known
 from agentos.interfaces.openai_answer import SYSTEM, Answers, NoModel
+from agentos.models.shelf import MANIFEST, Shelf
 
 
 class ModelNames:
@@ -17,6 +21,7 @@ class ModelNames:
     def __init__(self, answers: Answers) -> None:
         """`answers` of models."""
         self._answers, self._system = answers, answers.system
+        self._shelf, self._began = Shelf(answers.system.settings.models), time.time()
 
     async def listed(self, request: Request) -> Response:
         """Every model that can be asked; one that is not in memory is brought in when it is."""
@@ -37,13 +42,16 @@ class ModelNames:
         caller = known(request, self._system)
         self._answers.ready()
         names: Any = await self._system.look("models.list", {"state": "all"}, caller, self._names)
-        return [_row(SYSTEM), *map(_row, names)]
+        return [self._row(name) for name in (SYSTEM, *names)]
 
     async def _names(self) -> list[str]:
         """Without what each holds of memory, which takes long to count."""
         return self._system.models.names()
 
-
-def _row(name: str) -> dict[str, Any]:
-    owner = "litellm" if name.startswith("litellm:") else "agentos"
-    return {"id": name, "object": "model", "created": 0, "owned_by": owner}
+    def _row(self, name: str) -> dict[str, Any]:
+        """With when its files came to be here; of one without any, when the system began."""
+        made = self._began
+        with contextlib.suppress(UserError, OSError):
+            made = (self._shelf.folder(name) / MANIFEST).stat().st_mtime
+        owner = "litellm" if name.startswith("litellm:") else "agentos"
+        return {"id": name, "object": "model", "created": int(made), "owned_by": owner}

@@ -9,8 +9,9 @@ from typing import Any
 
 from starlette.requests import Request
 
+from agentos.engines.tools import END
 from agentos.interfaces.openai_errors import BadRequest
-from agentos.interfaces.openai_shapes import ChatRequest, Choice, Turn, joined
+from agentos.interfaces.openai_shapes import ChatRequest, Choice, Turn, joined, nucleus
 from agentos.types import Generation, Message, ToolCall
 
 LONGEST_SESSION = 512
@@ -44,12 +45,18 @@ def generation(asked: ChatRequest, context: int) -> Generation:
     return Generation(
         secrets.token_hex(12), turns(asked.messages),
         asked.max_completion_tokens or asked.max_tokens or context,
-        temperature=1.0 if asked.temperature is None else asked.temperature, top_p=asked.top_p or 1.0,
-        stop=tuple(filter(None, asked.stops)), seed=asked.seed, logprobs=likely, schema=schema,
+        temperature=1.0 if asked.temperature is None else asked.temperature, top_p=nucleus(asked.top_p),
+        stop=alone(tuple(filter(None, asked.stops)), asked.parallel_tool_calls if known else None), seed=asked.seed,
+        logprobs=likely, schema=schema,
         tools=tuple(tool.function.model_dump(exclude_none=True, exclude={"strict"}) for tool in asked.tools or ()),
         tool_choice=choice.function.name if isinstance(choice, Choice) else choice or "auto",
         draft=(joined(asked.prediction.content),) if asked.prediction is not None else (),
     )
+
+
+def alone(stop: tuple[str, ...], parallel: bool | None) -> tuple[str, ...]:
+    """What ends an answer, the end of its first call included where calls may not be several."""
+    return (*stop, END) if parallel is False else stop
 
 
 def session(request: Request, user: str | None) -> str:

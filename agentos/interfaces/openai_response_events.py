@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from agentos.interfaces.openai_calls import CallReader
@@ -24,7 +24,9 @@ class Output:
         self._message: Told | None = None
 
     def begin(self) -> Iterator[Told]:
-        """It has begun."""
+        """It has begun; said once."""
+        if self._number:
+            return
         yield self._event("response.created", response=self._now())
         yield self._event("response.in_progress", response=self._now())
 
@@ -45,18 +47,29 @@ class Output:
         """It is whole."""
         if not self.said["output"]:
             yield from self._open()
-        yield from self._close()
-        made, asked = answer.tokens, answer.prompt_tokens
         short = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(answer.finish_reason)
+        yield from self._close("incomplete" if short else "completed")
+        made, asked = answer.tokens, answer.prompt_tokens
         self.said |= {
             "status": "incomplete" if short else "completed",
             "incomplete_details": {"reason": short} if short else None,
             "usage": {
-                "input_tokens": asked, "input_tokens_details": {"cached_tokens": answer.cached_tokens},
+                "input_tokens": asked, "input_tokens_details": {
+                    "cached_tokens": answer.cached_tokens, "cache_write_tokens": 0,
+                },
                 "output_tokens": made, "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": asked + made,
             },
         }
         yield self._event("response.incomplete" if short else "response.completed", response=self._now())
+
+    def fail(self, error: Mapping[str, Any]) -> Iterator[Told]:
+        """It came to nothing, for the reason that `error` has as OpenAI's errors have it."""
+        yield from self.begin()
+        said = {key: error[key] for key in ("code", "message", "param")}
+        yield self._event("error", **said)
+        code = said["code"] if said["code"] == "rate_limit_exceeded" else "server_error"
+        self.said |= {"status": "failed", "error": {"code": code, "message": said["message"]}}
+        yield self._event("response.failed", response=self._now())
 
     def _open(self) -> Iterator[Told]:
         part: Told = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
@@ -70,11 +83,11 @@ class Output:
         item["content"] = [part]
         yield self._event("response.content_part.added", **self._where(), part={**part})
 
-    def _close(self) -> Iterator[Told]:
+    def _close(self, status: str = "completed") -> Iterator[Told]:
         item, self._message = self._message, None
         if item is None:
             return
-        item["status"] = "completed"
+        item["status"] = status
         part = item["content"][0]
         where = {"item_id": item["id"], "output_index": self._index(), "content_index": 0}
         yield self._event("response.output_text.done", **where, text=part["text"], logprobs=[])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from agentos.interfaces.openai_shapes import AsObject, AsText, Name, Schema, Shape, Tokens
 
@@ -16,6 +16,7 @@ class InputText(Shape):
     text: str
     annotations: list[Any] | None = None
     logprobs: list[Any] | None = None
+    parsed: Any = None
 
 
 class MessageItem(Shape):
@@ -36,6 +37,7 @@ class CallItem(Shape):
     call_id: Name
     name: Name
     arguments: str
+    parsed_arguments: Any = None
     id: str | None = None
     status: str | None = None
 
@@ -50,7 +52,18 @@ class OutputItem(Shape):
     status: str | None = None
 
 
-Item = MessageItem | CallItem | OutputItem
+def _kind(given: object) -> object:
+    return given.get("type", "message") if isinstance(given, dict) else getattr(given, "type", None)
+
+
+Item = Annotated[
+    Annotated[MessageItem, Tag("message")] | Annotated[CallItem, Tag("function_call")]
+    | Annotated[OutputItem, Tag("function_call_output")],
+    Discriminator(
+        _kind, custom_error_type="item",
+        custom_error_message="an item is a message, a function_call or a function_call_output",
+    ),
+]
 
 
 class FlatTool(Shape):
@@ -95,7 +108,7 @@ class ResponseRequest(Shape):
     stream: bool | None = None
     stream_options: dict[str, bool] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_output_tokens: Tokens | None = None
     previous_response_id: Name | None = None
     store: bool | None = None
@@ -111,3 +124,12 @@ class ResponseRequest(Shape):
     user: Annotated[str, Field(max_length=512)] | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+    context_management: None = None
+    conversation: None = None
+    max_tool_calls: None = None
+    moderation: None = None
+    prompt: None = None
+    prompt_cache_options: None = None
+    prompt_cache_retention: None = None
+    reasoning: None = None
+    top_logprobs: None = None

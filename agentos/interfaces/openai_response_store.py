@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from agentos.errors import NotFound
@@ -12,7 +14,9 @@ from agentos.types import Message
 MOST = 512
 """Responses kept in all; the oldest goes first."""
 LONGEST = 16 * 1024 * 1024
-"""Characters of all conversations together."""
+"""Characters of all together: the conversations, and what is given back of each."""
+_TURN = 64
+"""Characters that a turn counts for besides its text, so that empty ones are not free."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +28,14 @@ class Kept:
     turns: tuple[Message, ...]
     """Without its instructions, which hold for one response alone."""
 
-    @property
+    @cached_property
     def size(self) -> int:
         """How many characters it has."""
-        return sum(len(turn.content) + sum(len(call.arguments) for call in turn.calls) for turn in self.turns)
+        turns = sum(
+            _TURN + len(turn.content) + sum(_TURN + len(call.name) + len(call.arguments) for call in turn.calls)
+            for turn in self.turns
+        )
+        return turns + len(json.dumps(self.said))
 
 
 class ResponseStore:

@@ -15,11 +15,12 @@ from agentos.interfaces.http_auth import known
 from agentos.interfaces.http_scope import person
 from agentos.interfaces.openai_answer import SYSTEM, Answers, Note, Piece, until_gone, writes
 from agentos.interfaces.openai_errors import BadRequest
-from agentos.interfaces.openai_request import session
+from agentos.interfaces.openai_read import raw, read
+from agentos.interfaces.openai_request import alone, session
 from agentos.interfaces.openai_response_events import Output
 from agentos.interfaces.openai_response_shapes import CallItem, FlatChoice, MessageItem, OutputItem, ResponseRequest
 from agentos.interfaces.openai_response_store import Kept, ResponseStore
-from agentos.interfaces.openai_shapes import UserTurn, raw, read
+from agentos.interfaces.openai_shapes import UserTurn, nucleus
 from agentos.interfaces.openai_stream import streamed
 from agentos.interfaces.openai_system import Spoken
 from agentos.types import Answer, Caller, Generation, Message, ToolCall
@@ -52,7 +53,7 @@ class Responses:
             work = self._written(caller, _generation(asked, turns, self._system.settings.context), asked.model, output)
         events = self._kept(caller, asked, turns, work, output)
         if asked.stream:
-            return await streamed(events, named=True, last=b"")
+            return await streamed(events, named=True, failed=output.fail, last=b"")
         return JSONResponse(await until_gone(request, _whole(events, output)))
 
     async def get(self, request: Request) -> Response:
@@ -79,13 +80,13 @@ class Responses:
             self._store.put(Kept(caller.user, output.said, (*turns, said)))
 
     async def _written(self, caller: Caller, wanted: Generation, model: str, output: Output) -> Events:
-        for event in output.begin():
-            yield event
         async with aclosing(self._answers.stream(caller, model, wanted)) as pieces:
             async for item in pieces:
                 if isinstance(item, Note):
                     yield item
                     continue
+                for event in output.begin():  # not before, so that a refusal is still a status
+                    yield event
                 text, calls = output.reader.close() if isinstance(item, Answer) else output.reader.feed(item.text)
                 for event in output.add(text, calls):
                     yield event
@@ -96,11 +97,11 @@ class Responses:
     async def _said(
         self, caller: Caller, turns: tuple[Message, ...], output: Output, person: Callable[[], None]
     ) -> Events:
-        for event in output.begin():
-            yield event
         messages: Any = [_plainly(turn) for turn in turns]
         async with aclosing(self._spoken.stream(caller, messages, person)) as items:
             async for item in items:
+                for event in output.begin():
+                    yield event
                 if isinstance(item, Piece):
                     for event in output.add(item.text, []):
                         yield event
@@ -173,7 +174,8 @@ def _generation(asked: ResponseRequest, turns: tuple[Message, ...], context: int
     told = (Message("system", asked.instructions),) if asked.instructions else ()
     return Generation(
         secrets.token_hex(12), (*told, *turns), asked.max_output_tokens or context,
-        temperature=1.0 if asked.temperature is None else asked.temperature, top_p=asked.top_p or 1.0, schema=schema,
+        temperature=1.0 if asked.temperature is None else asked.temperature, top_p=nucleus(asked.top_p),
+        stop=alone((), asked.parallel_tool_calls if names else None), schema=schema,
         tools=tuple(tool.model_dump(exclude_none=True, exclude={"strict", "type"}) for tool in asked.tools or ()),
         tool_choice=choice.name if isinstance(choice, FlatChoice) else choice or "auto",
     )
@@ -184,7 +186,9 @@ def _head(asked: ResponseRequest) -> dict[str, Any]:
     return {
         "id": f"resp_{secrets.token_hex(16)}", "object": "response", "created_at": int(time.time()), "error": None,
         "incomplete_details": None, "instructions": asked.instructions, "metadata": asked.metadata or {},
-        "model": asked.model, "parallel_tool_calls": False, "temperature": said["temperature"], "top_p": said["top_p"],
+        "model": asked.model, "parallel_tool_calls": asked.parallel_tool_calls is not False,
+        "temperature": 1.0 if asked.temperature is None else asked.temperature,
+        "top_p": 1.0 if asked.top_p is None else asked.top_p,
         "tool_choice": said["tool_choice"] or "auto", "tools": said["tools"] or [],
         "max_output_tokens": asked.max_output_tokens, "previous_response_id": asked.previous_response_id,
         "text": {"format": (said["text"] or {}).get("format") or {"type": "text"}}, "truncation": "disabled",

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.requests import Request
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
-from agentos.interfaces.http_body import TooLarge
-from agentos.interfaces.openai_errors import BadRequest
-
-LIMIT = 4 * 1024 * 1024
-"""Longest request, in bytes."""
 MOST = 1 << 20
 """Most tokens that may be asked for."""
 Name = Annotated[str, Field(min_length=1, max_length=256)]
-Tokens = Annotated[int, Field(ge=1, le=MOST)]
+
+
+def _whole(given: object) -> object:
+    """8.0 is an integer, as JSON Schema has it; some languages write no other."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+Whole = BeforeValidator(_whole)
+Tokens = Annotated[int, Field(ge=1, le=MOST), Whole]
 Zero = Annotated[float, Field(ge=0, le=0, description="Only 0: penalties are not supported.")]
 Schema = dict[str, Any]
 
@@ -27,14 +30,18 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
-Shaped = TypeVar("Shaped", bound=Shape)
-
-
 class TextPart(Shape):
     """A piece of text."""
 
     type: Literal["text"]
     text: str
+
+
+class RefusalPart(Shape):
+    """What a model said in place of an answer."""
+
+    type: Literal["refusal"]
+    refusal: str
 
 
 Content = str | list[TextPart]
@@ -61,6 +68,7 @@ class CalledFunction(Shape):
 
     name: Name
     arguments: str
+    parsed_arguments: Any = None
 
 
 class Called(Shape):
@@ -76,8 +84,9 @@ class AssistantTurn(Shape):
     """What a model said."""
 
     role: Literal["assistant"]
-    content: Content | None = None
+    content: str | list[TextPart | RefusalPart] | None = None
     refusal: str | None = None
+    parsed: Any = None
     name: str | None = None
     tool_calls: list[Called] | None = None
     annotations: list[Any] | None = None
@@ -171,9 +180,29 @@ class Foreseen(Shape):
     content: Content
 
 
-_NEUTRAL = {"presence_penalty", "frequency_penalty", "logit_bias", "best_of"}
-"""Taken where they change nothing."""
-Stops = str | Annotated[list[str], Field(max_length=16)] | None
+Stops = str | Annotated[list[str], Field(max_length=4)] | None
+
+
+def _texts(given: object) -> object:
+    if isinstance(given, list) and given and isinstance(given[0], int | list):
+        raise PydanticCustomError(
+            "tokens", "token ids are no text to a model with a vocabulary of its own; send text (in LangChain, "
+            "OpenAIEmbeddings(check_embedding_ctx_length=False))"
+        )
+    return given
+
+
+Texts = BeforeValidator(_texts)
+NotEmpty = Annotated[str, Field(min_length=1)]
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "the text is empty")
+    return text
+
+
+NotBlank = Annotated[str, AfterValidator(_said), Field(json_schema_extra={"pattern": r"\S"})]
 
 
 class Sampling(Shape):
@@ -183,10 +212,10 @@ class Sampling(Shape):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    n: Annotated[int, Field(ge=1, le=16)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    n: Annotated[int, Field(ge=1, le=16), Whole] | None = None
     stop: Stops = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63), Whole] | None = None
     max_tokens: Tokens | None = None
     presence_penalty: Zero | None = None
     frequency_penalty: Zero | None = None
@@ -205,7 +234,7 @@ class ChatRequest(Sampling):
     messages: Annotated[list[Turn], Field(min_length=1, max_length=4096)]
     max_completion_tokens: Tokens | None = None
     logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20), Whole] | None = None
     response_format: Form | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | Choice | None = None
@@ -217,73 +246,44 @@ class ChatRequest(Sampling):
     service_tier: Literal["auto", "default"] | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+    audio: None = None
+    function_call: None = None
+    functions: None = None
+    moderation: None = None
+    prompt_cache_options: None = None
+    prompt_cache_retention: None = None
+    reasoning_effort: None = None
+    verbosity: None = None
+    web_search_options: None = None
 
 
 class CompletionRequest(Sampling):
     """`POST /v1/completions`."""
 
-    prompt: str | Annotated[list[str], Field(min_length=1, max_length=16)]
+    prompt: Annotated[NotEmpty | Annotated[list[NotEmpty], Field(min_length=1, max_length=16)], Texts]
+    suffix: None = None
     echo: bool | None = None
-    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
-    best_of: Annotated[int, Field(ge=1, le=1)] | None = None
+    logprobs: Annotated[int, Field(ge=0, le=5), Whole] | None = None
+    best_of: Annotated[int, Field(ge=1, le=1), Whole] | None = None
 
 
 class EmbeddingRequest(Shape):
     """`POST /v1/embeddings`."""
 
     model: Name
-    input: Annotated[str, Field(min_length=1)] | Annotated[
-        list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=2048)
-    ]
+    input: Annotated[NotBlank | Annotated[list[NotBlank], Field(min_length=1, max_length=2048)], Texts]
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Annotated[int, Field(ge=1)] | None = None
+    dimensions: Annotated[int, Field(ge=1), Whole] | None = None
     user: str | None = None
 
 
-def joined(content: Content | None) -> str:
+def joined(content: str | Sequence[TextPart | RefusalPart] | None) -> str:
     """A content as one text."""
     if content is None or isinstance(content, str):
         return content or ""
-    return "".join(part.text for part in content)
+    return "".join(part.text if isinstance(part, TextPart) else part.refusal for part in content)
 
 
-async def raw(request: Request) -> bytes:
-    """What a request carries.
-
-    Raises:
-        TooLarge: it is longer than `LIMIT`.
-    """
-    read = bytearray()
-    async for chunk in request.stream():
-        read += chunk
-        if len(read) > LIMIT:
-            raise TooLarge(f"the request is longer than {LIMIT} bytes; nothing was done")
-    return bytes(read)
-
-
-def read(shape: type[Shaped], data: bytes) -> Shaped:
-    """The request of a shape.
-
-    Raises:
-        BadRequest: it is not; the first parameter that is wrong is named.
-    """
-    try:
-        return shape.model_validate_json(data)
-    except ValidationError as error:
-        raise _wrong(error.errors(include_url=False, include_context=False, include_input=False)) from None
-
-
-def _wrong(faults: Sequence[Mapping[str, Any]]) -> BadRequest:
-    # of several faults that a union of kinds has, what is deepest is meant
-    fault = max(faults, key=lambda one: (one["type"] == "extra_forbidden", len(one["loc"])))
-    where = ""
-    for part in fault["loc"]:
-        where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else str(part)
-    if fault["type"] == "json_invalid":
-        return BadRequest(f"the request is not JSON: {fault['msg']}; nothing was done", None, "invalid_json")
-    if fault["type"] == "extra_forbidden" or where in _NEUTRAL:
-        return BadRequest(f"{where!r} is not supported here; leave it out. Nothing was done.", where,
-                          "unsupported_parameter")
-    if fault["type"] == "missing":
-        return BadRequest(f"{where!r} is missing; nothing was done", where, "missing_required_parameter")
-    return BadRequest(f"{where or 'the request'}: {fault['msg']}; nothing was done", where or None, "invalid_value")
+def nucleus(top_p: float | None) -> float:
+    """What an engine is told: of 0, the likeliest token alone is left."""
+    return 1.0 if top_p is None else max(top_p, 1e-9)

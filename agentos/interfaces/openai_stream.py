@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -38,13 +38,16 @@ def comment(text: str) -> bytes:
 
 
 async def streamed(
-    chunks: AsyncGenerator[Mapping[str, Any] | Note, None], *, named: bool = False, last: bytes = DONE
+    chunks: AsyncGenerator[Mapping[str, Any] | Note, None], *, named: bool = False,
+    failed: Callable[[Mapping[str, Any]], Iterable[Mapping[str, Any]]] = lambda said: [{"error": said}],
+    last: bytes = DONE,
 ) -> StreamingResponse:
     """Chunks as a response. The first one is waited for, a while, so that an error is one.
 
     Args:
         chunks: What is sent; closed when the client goes away.
         named: Whether each event has its `type` as its name, as those of `/v1/responses` have.
+        failed: What is sent of an error once something was.
         last: What ends the stream.
 
     Raises:
@@ -61,13 +64,17 @@ async def streamed(
         await chunks.aclose()
         raise
     return StreamingResponse(
-        _lines(first, chunks, named, last), media_type="text/event-stream", headers=_HEADERS
+        _lines(first, chunks, named, failed, last), media_type="text/event-stream", headers=_HEADERS
     )
 
 
 async def _lines(
-    first: asyncio.Future[Any], chunks: AsyncGenerator[Mapping[str, Any] | Note, None], named: bool, last: bytes
+    first: asyncio.Future[Any], chunks: AsyncGenerator[Mapping[str, Any] | Note, None], named: bool,
+    failed: Callable[[Mapping[str, Any]], Iterable[Mapping[str, Any]]], last: bytes,
 ) -> AsyncIterator[bytes]:
+    def sent(chunk: Mapping[str, Any]) -> bytes:
+        return data(chunk, chunk["type"] if named else "")
+
     coming = first
     async with aclosing(chunks):
         try:
@@ -76,23 +83,18 @@ async def _lines(
                     yield comment("still at it")
                     continue
                 chunk = coming.result()
-                yield comment(chunk.text) if isinstance(chunk, Note) else data(chunk, chunk["type"] if named else "")
+                yield comment(chunk.text) if isinstance(chunk, Note) else sent(chunk)
                 coming = asyncio.ensure_future(anext(chunks))
         except StopAsyncIteration:
             yield last
         except AgentosError as error:
-            yield _failed(error, named)
+            for said in failed(described(error)):
+                yield sent(said)
         except Exception:
             log.exception("a stream ended with a bug")
-            yield _failed(bug(), named)
+            for said in failed(described(bug())):
+                yield sent(said)
         finally:
             if not coming.done():
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
-
-
-def _failed(error: AgentosError, named: bool) -> bytes:
-    said = described(error)
-    if named:
-        return data({"type": "error", **said, "sequence_number": -1}, "error")
-    return data({"error": said})

@@ -9,8 +9,8 @@ from typing import Any
 
 from agentos.interfaces.app import System
 from agentos.interfaces.http_stream import after_boot, told
-from agentos.interfaces.openai_answer import SYSTEM, Note, Piece
-from agentos.interfaces.openai_errors import BadRequest
+from agentos.interfaces.openai_answer import LONGEST, SYSTEM, Note, Piece
+from agentos.interfaces.openai_errors import BadRequest, TimedOut
 from agentos.interfaces.openai_lanes import Lanes, Place
 from agentos.interfaces.openai_shapes import ChatRequest, Turn, UserTurn, joined
 from agentos.kernel import language, words
@@ -36,6 +36,8 @@ _SAID = {
         "nothing": "完成。",
     },
 }
+_AHEAD = 256
+"""Pieces that are kept for a client who reads slowly."""
 _STEP = 0.1
 """How much further a piece of work must be before it is told again."""
 
@@ -75,25 +77,28 @@ class Spoken:
 
         Raises:
             Busy: too many wait already.
+            TimedOut: it takes longer than a request may, and goes on; nobody keeps a place by listening.
         """
         said = sentence(messages)
         telling = Telling(self._system, words.language(said))
-        items: asyncio.Queue[Piece | Note | Exception | None] = asyncio.Queue()
+        items: asyncio.Queue[Piece | Note | Exception | None] = asyncio.Queue(_AHEAD)
 
         async def place(now: Place) -> None:
-            items.put_nowait(Note(str(now)))
+            await items.put(Note(str(now)))
 
         async def work() -> None:
             try:
-                async with self._lanes.of(SYSTEM).turn(place):
+                async with asyncio.timeout(LONGEST), self._lanes.of(SYSTEM).turn(place):
                     begun = told(lambda: after_boot(self._system, lambda: self._begun(caller, said, messages, person)))
                     async for event in begun:
                         for item in telling.items(event):
-                            items.put_nowait(item)
-                items.put_nowait(None if telling.spoke else Piece(telling.says("nothing")))
-                items.put_nowait(None)
+                            await items.put(item)
+                await items.put(None if telling.spoke else Piece(telling.says("nothing")))
+                await items.put(None)
+            except TimeoutError:
+                await items.put(TimedOut(f"it is not over after {LONGEST:.0f} s and goes on without being told here"))
             except Exception as error:
-                items.put_nowait(error)
+                await items.put(error)
 
         task = asyncio.create_task(work())
         try:

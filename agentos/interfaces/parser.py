@@ -13,7 +13,7 @@ _POLICIES = ("ours", "fifo", "easy", "tiresias", "srtf", "all")
 _EVICTIONS = ("ours", "gdsf", "lfu", "lru", "belady", "bound", "all")
 _BENCHES = (
     "plans", "client", "policy", "audit", "jobs", "load", "residency", "eviction", "vllm", "training", "kernels",
-    "redact",
+    "redact", "gateway", "soak",
 )
 _KINDS = ("syscall", "model", "dataset", "job", "run", "user", "approval", "parameter")
 _EPILOG = """\
@@ -169,7 +169,8 @@ def _system(add: Add) -> None:
     bench.add_argument("--kernel", action="append", default=[], metavar="NAME", help="one more model for `kernels`")
     bench.add_argument("--data", default="", metavar="FILE", help="labelled texts to learn from for `training`")
     bench.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON",
-                       help="one more redactor for `redact`: presidio or argus, and an interpreter that has it")
+                       help="one more for `redact` (presidio, argus) or `gateway` (litellm), and its interpreter")
+    bench.add_argument("--seconds", type=float, default=0.0, metavar="N", help="how long `soak` lasts (30)")
     bench.add_argument("--json", default="", metavar="FILE", help="write the figures to a file")
 
 

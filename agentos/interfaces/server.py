@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -184,4 +185,6 @@ class Resident:
             await asyncio.sleep(_LINGER)
             self.end()
             return
+        gc.collect()
+        gc.freeze()  # what the boot has made stays, and need not be gone through again and again
         log.info("ready")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,8 @@ from agentos.types import Approval, Call, Caller, Event, Json, Plan, Step
 
 log = logging.getLogger(__name__)
 
+UNHEARD = 16 * 1024 * 1024
+"""Characters that a listener may be behind; one who reads no faster is told no more."""
 _EXIT = {"denied": 3, "refused": 3, "user": 2, "held": 4}
 _TABLE = """
 create table if not exists runs (
@@ -43,6 +46,52 @@ class _Done:
 
 
 Work = Callable[[direct.Tell], Awaitable[_Done]]
+
+
+class Heard:
+    """What a run tells its listener. What nobody reads is not kept: a job's output has no end."""
+
+    def __init__(self) -> None:
+        """Nothing is told yet."""
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._behind = 0
+        self.gone = False
+        """Whether nobody listens any more."""
+
+    @property
+    def kept(self) -> int:
+        """Events that were not heard yet."""
+        return self._events.qsize()
+
+    def tell(self, event: Event | None) -> None:
+        """Keeps an event until it is heard; None is the end."""
+        if self.gone:
+            return
+        waits, self._behind = self._behind, self._behind + _size(event)
+        if event is not None and waits and self._behind > UNHEARD:
+            self.gone, run = True, event.data.get("run", "")
+            self._events.put_nowait(Event("error", {"run": run, "message": _BEHIND, "kind": "failed"}))
+            end: dict[str, Json] = {"ok": False, "exit_code": 1, "results": {}, "waiting": []}
+            self._events.put_nowait(Event("end", {"run": run, **end}))
+            event = None
+        self._events.put_nowait(event)
+
+    async def hear(self) -> AsyncGenerator[Event, None]:
+        """Each event as it comes, to the end."""
+        try:
+            while (event := await self._events.get()) is not None:
+                self._behind -= _size(event)
+                yield event
+        finally:
+            self.gone = True
+            self._events = asyncio.Queue()
+
+
+_BEHIND = "this was read so slowly that it is told no more; the run goes on. Ask for what it gave, or cancel it."
+
+
+def _size(event: Event | None) -> int:
+    return 256 + len(str(event.data.get("text") or "")) if event is not None else 0
 
 
 class Runs:
@@ -115,7 +164,8 @@ class Runs:
             NotFound: there is no such run, or it is another person's.
         """
         row = self._store.connection.execute("select user from runs where id = ?", (run,)).fetchone()
-        if row is None or (row[0] != caller.user and caller.role != "admin"):
+        others = caller.role == "admin" and caller.scope is None  # a key that is for less ends no other person's
+        if row is None or (row[0] != caller.user and not others):
             raise NotFound(f"there is no run {run!r}")
         tasks = list(self._tasks.get(run, ()))
         for task in tasks:
@@ -143,12 +193,12 @@ class Runs:
                 self._mark_failed(run)
                 continue
             if state == "running":
-                self._drive(run, self._graphed(run, None))
+                self._drive(run, self._graphed(run, None)).gone = True
             for approval in kept.get("held", {}).values():
                 said = answered(approval)
                 if said is not None:
                     word, why = (said.scope, "") if isinstance(said, Approval) else ("no", said.reason)
-                    self._drive(run, self._graphed(run, resume(approval, word, said.by, why)))
+                    self._drive(run, self._graphed(run, resume(approval, word, said.by, why))).gone = True
         return [run for run, state in rows if run in self._tasks]
 
     async def close(self) -> None:
@@ -164,12 +214,12 @@ class Runs:
             db.execute("insert into runs values (?, ?, 'running', ?, null)", (run, caller.user, self._clock()))
 
     async def _listen(self, run: str, work: Work) -> AsyncIterator[Event]:
-        events = self._drive(run, work)
-        while (event := await events.get()) is not None:
-            yield event
+        async with contextlib.aclosing(self._drive(run, work).hear()) as heard:
+            async for event in heard:
+                yield event
 
-    def _drive(self, run: str, work: Work) -> asyncio.Queue[Event | None]:
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
+    def _drive(self, run: str, work: Work) -> Heard:
+        events = Heard()
         before = list(self._tasks.get(run, ()))
         task = asyncio.create_task(self._in_turn(before, run, work, events))
         self._tasks.setdefault(run, []).append(task)
@@ -182,20 +232,20 @@ class Runs:
             del self._tasks[run]
 
     async def _in_turn(
-        self, before: list[asyncio.Task[None]], run: str, work: Work, events: asyncio.Queue[Event | None]
+        self, before: list[asyncio.Task[None]], run: str, work: Work, events: Heard
     ) -> None:
         """Works once what is under way on this run has come to its end: an answer may come while another one runs."""
         try:
             if before:
                 await asyncio.wait(before)
         except asyncio.CancelledError:
-            events.put_nowait(None)
+            events.tell(None)
             raise
         await self._work(run, work, events)
 
-    async def _work(self, run: str, work: Work, events: asyncio.Queue[Event | None]) -> None:
+    async def _work(self, run: str, work: Work, events: Heard) -> None:
         def tell(event: Event) -> None:
-            events.put_nowait(Event(event.kind, {"run": run, **event.data}))
+            events.tell(Event(event.kind, {"run": run, **event.data}))
 
         try:
             done = await work(tell)
@@ -218,7 +268,7 @@ class Runs:
             tell(Event("error", {"message": "something in agentos broke; the log has the details", "kind": "failed"}))
             tell(Event("end", {"ok": False, "exit_code": 1, "results": {}, "waiting": []}))
         finally:
-            events.put_nowait(None)
+            events.tell(None)
 
     async def _made(self, call: Call, plan: Plan, now: direct.Ready, language: str, tell: direct.Tell) -> _Done:
         """A single call, made."""

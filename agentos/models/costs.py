@@ -44,7 +44,7 @@ class Costs:
         store.connection.executescript(_TABLE)
 
     def record(self, user: str, model: str, made: Completed | Predicted) -> None:
-        """Notes a call that was answered; one statement, so it never waits for a transaction of its own.
+        """Notes a call that was answered; it is on disk with the next row that waits for the disk.
 
         Raises:
             Failed: the database could not be written; the call is not noted, and was answered all the same.
@@ -57,11 +57,12 @@ class Costs:
             took = (made.served_by or model, made.prompt_tokens, made.tokens, made.counted)
         row = (self._clock(), user, model, *took, cost)
         try:
-            self._store.connection.execute(
-                "insert into remote_calls (at, user, model, served_by, prompt_tokens, tokens, counted, cost) "
-                "values (?, ?, ?, ?, ?, ?, ?, ?)", row,
-            )
-        except sqlite3.Error as error:
+            with self._store.transaction(lasting=False) as db:
+                db.execute(
+                    "insert into remote_calls (at, user, model, served_by, prompt_tokens, tokens, counted, cost) "
+                    "values (?, ?, ?, ?, ?, ?, ?, ?)", row,
+                )
+        except (sqlite3.Error, Failed) as error:
             raise Failed(f"a call of {model!r} was answered and its cost could not be noted ({error})") from error
 
     def total(self, *, model: str | None = None, user: str | None = None, since: float | None = None) -> Spent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 
 from agentos.models.resident import Resident
@@ -23,10 +24,16 @@ class Expiry:
         """
         self._held, self._leave, self._clock = held, leave, clock
         self._changed = asyncio.Event()
+        self._until = -math.inf
 
-    def changed(self) -> None:
-        """Says that a model came, was used or went: the next time may be another."""
-        self._changed.set()
+    def changed(self, expires: float = -math.inf) -> None:
+        """Says that a model came, was used or went: the next time may be another.
+
+        Args:
+            expires: When that model expires: where that is later than what is waited for, nothing need be done now.
+        """
+        if expires < self._until or self._until == -math.inf:
+            self._changed.set()
 
     async def expire(self) -> list[str]:
         """Takes out what is past its time and not in use; gives the names."""
@@ -43,6 +50,7 @@ class Expiry:
             await self.expire()
             times = [held.expires for held in self._held.values() if held.expires is not None and held.idle]
             self._changed.clear()
+            self._until = min(times, default=math.inf)
             if not times:
                 await self._changed.wait()
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -271,7 +272,7 @@ class Residency:
 
     def _touch(self, held: Resident) -> None:
         held.expires = None if held.stays else self._clock() + (held.keep or 0.0)
-        self.expiry.changed()
+        self.expiry.changed(math.inf if held.expires is None else held.expires)
         self.admission.changed()
 
     def pin(self, name: str) -> None:

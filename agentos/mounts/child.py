@@ -33,6 +33,8 @@ MOST_BYTES: Bytes = 32 * 1024 * 1024
 """and so many bytes."""
 MEMORY: Bytes = 4 * 1024**3
 """Most memory that a server's processes may hold together."""
+MARK = "AGENTOS_MOUNTED"
+"""A variable by which its processes are known: what they ask at the owner's socket is no person's word."""
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 """Variables that a server gets without being given them: none of them is a secret of ours."""
 _GRACE, _PATIENCE = 1.0, 10.0
@@ -44,10 +46,10 @@ class Child:
 
     def __init__(
         self, process: Process, folder: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
-        output: asyncio.ReadTransport,
+        output: asyncio.ReadTransport, *, spec: Spec,
     ) -> None:
         """Of a leash that has said that it started; the folder is the server's own."""
-        self._process, self._folder, self._output = process, folder, output
+        self._process, self._folder, self._output, self._spec = process, folder, output, spec
         self._reader, self._writer = reader, writer
         self._why = ""
         self._said = b""
@@ -59,7 +61,7 @@ class Child:
     @property
     def said(self) -> str:
         """The end of what it wrote to standard error."""
-        return line(self._said.decode("utf-8", "replace"), _TAIL)
+        return line(self._spec.veiled(self._said.decode("utf-8", "replace")), _TAIL)
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Its messages, until it has ended or says too much; `ended` tells which."""
@@ -150,6 +152,7 @@ async def start(spec: Spec) -> Child:
         Failed: it cannot be started; nothing of it is left.
     """
     environ = {name: os.environ[name] for name in _INHERITED if name in os.environ} | dict(spec.env)
+    environ[MARK] = "1"
     program = shutil.which(spec.command[0], path=environ.get("PATH"))
     if program is None:
         raise Failed(f"there is no program {spec.command[0]!r} on this machine, by the PATH that the system has")
@@ -182,7 +185,7 @@ async def start(spec: Spec) -> Child:
     except BaseException:
         process.stdin.close()  # the order to end: nobody else knows of it yet
         raise
-    child = Child(process, folder, *streams)
+    child = Child(process, folder, *streams, spec=spec)
     if b'"started"' not in first:
         why = await child.ended()
         await child.end("")

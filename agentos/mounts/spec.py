@@ -15,6 +15,8 @@ from agentos.types import Json, Seconds
 TIMEOUT = 60.0
 """Seconds a call may take."""
 _LONGEST = 3600.0
+_SHORT = 4
+"""Characters of a value that could as well be a word of what is said."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
@@ -46,6 +48,12 @@ class Spec:
             "env": [*sorted(self.env)], "headers": [*sorted(self.headers)], "timeout": self.timeout,
             "trust_read_only": self.trust_read_only,
         }
+
+    def veiled(self, said: str) -> str:
+        """What its process said, without the values that it was given: whoever calls a tool may hear of that."""
+        for value in sorted((value for value in self.env.values() if len(value) >= _SHORT), key=len, reverse=True):
+            said = said.replace(value, "…")
+        return said
 
     def to_json(self) -> dict[str, Json]:
         """All of it."""

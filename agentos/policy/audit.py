@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from agentos.errors import Failed, NotFound
@@ -35,7 +36,7 @@ from agentos.types import Allowed, Approval, AuditRow, AuditRows, Call, Caller, 
 Outcome = Literal["done", "failed", "refused", "interrupted", "confirmed", "cancelled"]
 SHOWN = 50
 """Most rows one search gives."""
-_LONGEST = 200
+_LONGEST, _SHORT = 200, 64
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
@@ -61,19 +62,23 @@ class Audit:
         store.connection.executescript(TABLES)
         self._folder = store.path.parent / FOLDER
         self._sealer = Sealer(store.path.parent, "results")
-        self._cover = Cover(Heads(self._folder, clock), store.connection)
+        self._cover = Cover(Heads(self._folder, clock), store.connection, sync=store.sync)
 
-    def decided(self, call: Call, decision: Decision, approval: Approval | None = None) -> int:
+    def decided(
+        self, call: Call, decision: Decision, approval: Approval | None = None, *, awaited: bool = False
+    ) -> int:
         """Records a decision; when it returns, the row is on disk and the effect may begin.
 
         Unless it lets a read through, a signed head covers it, too. A call that is held again keeps the row it has; the
-        next decision on it closes that row.
+        next decision on it closes that row. A call that is let through and `awaited` has no effect but its answer, of
+        which nothing is let out before `lasting` has returned: its row need not be on disk before that.
 
         Raises:
             Failed: the disk refuses, or somebody else changed the trail; the call must not run.
         """
         word, entry = ruling(decision), entry_of(self._registry, call.syscall)
-        with self._writing() as db:
+        awaited = awaited and word == "allow"
+        with self._writing(lasting=not awaited) as db:
             held = self._held(db, call.id)
             if held and word == "confirm":
                 return held
@@ -87,6 +92,8 @@ class Audit:
                 approval=approval.id if approval else "", approved_by=approval.by if approval else "",
                 outcome="refused" if word == "deny" else "pending",
             )
+        if awaited:
+            return row
         try:
             self._cover.after(must=word != "allow" or entry is None or entry.effect != "read")
         except Failed:
@@ -96,13 +103,27 @@ class Audit:
             raise
         return row
 
-    def finished(self, row: int, outcome: Outcome, detail: Json = None) -> None:
+    async def lasting(self, row: int) -> None:
+        """Returns once a row is on disk and a signed head covers it.
+
+        Raises:
+            Failed: the disk refuses; nothing that the call gives may be let out.
+        """
+        await self._cover.covered(row)
+
+    def finished(self, row: int, outcome: Outcome, detail: Json = None, *, lasting: bool = True) -> None:
         """Records what became of an allowed call, and what it gave back; a row is finished once.
+
+        Args:
+            row: Of the decision.
+            outcome: What became of it.
+            detail: What it gave back, or its error.
+            lasting: Whether it is on disk when this returns; else it is with the next row that is, within a second.
 
         Raises:
             Failed: the row is unknown or finished already, or the disk refuses.
         """
-        with self._writing() as db:
+        with self._writing(lasting=lasting) as db:
             self._finish(db, row, outcome, detail)
         self._cover.quietly_after()
 
@@ -195,15 +216,17 @@ class Audit:
 
     async def close(self) -> None:
         """Signs what no head covers yet."""
+        await self._cover.ended()
         self._cover.quietly()
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self, *, lasting: bool = True) -> Iterator[sqlite3.Connection]:
         """One transaction; what is remembered of the newest row goes back with it where it fails."""
         before = self._cover.written
         try:
-            with self._store.transaction() as db:
+            with self._store.transaction(lasting) as db:
                 yield db
+            self._cover.loose |= not lasting
         except BaseException:
             self._cover.back(before)
             raise
@@ -264,13 +287,19 @@ def _outside(call: Call) -> dict[str, Json]:
 
 def _plain(value: Json) -> Json:
     if isinstance(value, str):
-        said = hidden(_CREDENTIALS.sub("***", value))
+        said = _names(value) if len(value) <= _SHORT else hidden(_CREDENTIALS.sub("***", value))
         return said if len(said) <= _LONGEST else said[:_LONGEST] + f"… ({len(said)} characters)"
     if isinstance(value, list):
         return [_plain(item) for item in value[:SHOWN]]
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return value
+
+
+@lru_cache(512)
+def _names(value: str) -> str:
+    """A short text without private values; they are mostly names, the same again and again."""
+    return hidden(_CREDENTIALS.sub("***", value))
 
 
 def _hidden(value: Json) -> Json:

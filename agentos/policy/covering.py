@@ -6,6 +6,10 @@ row). What is not covered yet is therefore the newest rows of other kinds alone,
 outcomes: fewer than `EVERY` of them, and none for longer than `WITHIN` seconds while the system runs. A head covers
 all of them at boot, at stop, before the trail is verified by the system and before it is exported. Where the system is
 killed, the rows of that window, and at most one row of a call whose effect never began, are covered at the next boot.
+
+A call whose only effect is its answer is made meanwhile (`covered`): a thread puts the row and then the head on disk,
+for all calls that wait for it at once, and nothing of an answer is let out before. A head is never on disk before the
+rows that it covers.
 """
 
 from __future__ import annotations
@@ -13,8 +17,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from agentos.errors import Failed
@@ -41,10 +47,16 @@ class Cover:
     """Keeps what was written, and signs it when that is due."""
 
     def __init__(
-        self, heads: Heads, db: sqlite3.Connection, now: Callable[[], float] = time.monotonic
+        self, heads: Heads, db: sqlite3.Connection, now: Callable[[], float] = time.monotonic,
+        sync: Callable[[], None] = lambda: None,
     ) -> None:
-        """Does nothing until the first row or head."""
-        self._heads, self._db, self._now = heads, db, now
+        """Does nothing until the first row or head; `sync` puts rows on disk that were written without waiting."""
+        self._heads, self._db, self._now, self._sync = heads, db, now, sync
+        self._lock = threading.Lock()
+        self._thread: ThreadPoolExecutor | None = None
+        self._putting: asyncio.Future[None] | None = None
+        self.loose = False
+        """Whether there are rows that may not be on disk yet."""
         self._written: Written | None = None
         self._found = 0
         self._since: float | None = None
@@ -110,15 +122,56 @@ class Cover:
         Raises:
             Failed: it could not be put on disk, or the key is not its owner's alone.
         """
-        newest, last = self.written, self._heads.last
-        if newest.row and (last is None or (last.row, last.hash) != (newest.row, newest.hash)):
-            last = self._heads.write(newest.row, newest.hash, self._found)
+        self._put(self.written, self._found)
         self._found = 0
         self._since = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        return last
+        return self._heads.last
+
+    async def covered(self, row: int) -> None:
+        """Returns once a row is on disk, and after it a head that covers it; one thread does it for all who wait.
+
+        Raises:
+            Failed: it could not be put there.
+        """
+        while (last := self._heads.last) is None or last.row < row:
+            if self._putting is None or self._putting.done():
+                self._thread = self._thread or ThreadPoolExecutor(1, "audit")
+                loop, begun = asyncio.get_running_loop(), self._now()
+                self._putting = loop.run_in_executor(self._thread, self._put, self.written, self._found)
+                self._putting.add_done_callback(lambda done, begun=begun: self._was_put(done, begun))  # type: ignore[misc]
+            await asyncio.shield(self._putting)
+
+    async def ended(self) -> None:
+        """Returns once nothing is being put on disk."""
+        if self._putting is not None:
+            await asyncio.wait([self._putting])
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
+
+    def _was_put(self, done: asyncio.Future[None], begun: float) -> None:
+        if self._putting is done:
+            self._putting = None
+        if not done.cancelled() and done.exception() is None:
+            self._found, self._since = 0, begun  # of rows that came meanwhile
+
+    def _put(self, newest: Written, found: int) -> None:
+        """Puts loose rows on disk, and then a head, where none covers the row yet."""
+        with self._lock:
+            last = self._heads.last or Head(0, 0, "", 0.0, "", 0, "")
+            if last.row > newest.row or (last.row, last.hash) == (newest.row, newest.hash):
+                return
+            if self.loose:
+                self.loose = False
+                try:
+                    self._sync()
+                except BaseException:
+                    self.loose = True
+                    raise
+            self._heads.write(newest.row, newest.hash, found)
 
     def quietly_after(self) -> None:
         """`after` an effect that is past already: a failure is logged, and stops the next call that must be signed."""

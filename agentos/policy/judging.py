@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import re
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +20,10 @@ RoleOf = Callable[[str], Role | None]
 MemberOf = Callable[[str], Member]
 """What a user is beside the role."""
 NOBODY = Member()
+_CACHED = 1024
+"""Verdicts that are kept: they follow from the set of rules and what it can read of a call, and from nothing else."""
+_WHOLE = re.compile(r"\bcontext\b(?!\s*(?:\.|has\b))|\bargs\b(?!\s*(?:\.|has\b))|\[\s*\"")
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,9 @@ class Judge:
     def __init__(self, role_of: RoleOf, member_of: MemberOf) -> None:
         """Looks up the owners of things."""
         self._role_of, self._member_of = role_of, member_of
+        self._loaded: Loaded | None = None
+        self._read: Callable[[str], bool] = lambda name: True
+        self._known: dict[tuple[Hashable, ...], _Verdict] = {}
 
     def decide(self, loaded: Loaded, question: Question, confirmed: bool) -> Decision:
         """Yes, yes once a person has confirmed it, or no."""
@@ -87,12 +96,39 @@ class Judge:
             },
         }
         other = bool(owner) and owner != question.user
-        graph = loaded.graph(Parties(
+        parties = Parties(
             question.user, question.role, question.member, item.resource, name, owner,
             self._role_of(owner) if other else None, self._member_of(owner) if other else NOBODY, question.group,
-        ))
+        )
+        if loaded is not self._loaded:
+            self._loaded, self._read, self._known = loaded, _reading(loaded), {}
+        text = {name: value for name, value in seen.items() if self._read(name)}
+        key = (
+            parties, item.syscall, item.effect, item.destinations, confirmed, question.outside, question.door,
+            tuple(request["context"]["given"]), json.dumps([text, dict(question.more)], sort_keys=True),
+        )
+        if (verdict := self._known.get(key)) is None:
+            verdict = self._asked(loaded, request, loaded.graph(parties))
+            if len(self._known) >= _CACHED:
+                self._known.clear()
+            self._known[key] = verdict
+        return verdict
+
+    def _asked(self, loaded: Loaded, request: dict[str, Any], graph: cedarpy.Entities) -> _Verdict:
         said = cedarpy.is_authorized(request, loaded.rules.policies, graph, loaded.rules.schema)
         if said.diagnostics.errors or said.decision is cedarpy.Decision.NoDecision:
             raise _RuleError
         named = said.diagnostics.id_annotations_by_reason
         return _Verdict(said.allowed, tuple(sorted(named.get(item, item) for item in said.diagnostics.reasons)))
+
+
+def _reading(loaded: Loaded) -> Callable[[str], bool]:
+    """Whether any rule of a set may read an argument: one that its text does not name decides nothing.
+
+    A set that takes the arguments as a whole, or the context, may read any.
+    """
+    text = "\n".join(loaded.files.values())
+    if _WHOLE.search(text):
+        return lambda name: True
+    named = {*_WORD.findall(text)}
+    return lambda name: name in named or not _WORD.fullmatch(name)

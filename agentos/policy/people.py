@@ -101,15 +101,20 @@ class People:
             (self._account, clock()),
         )
         self._kinds: dict[str, Kind] = {}
+        self._roles: dict[str, Role] = {}
 
     def owner(self, session: str = "", door: str = "api") -> Caller:
         """The machine account as a caller."""
         return Caller(self._account, "admin", session, door)
 
     def role_of(self, user: str) -> Role | None:
-        """A user's role, or None where there is no such user."""
-        row = self._store.connection.execute("select role from users where name = ?", (user,)).fetchone()
-        return row[0] if row else None
+        """A user's role, or None where there is no such user; remembered, as every decision asks several times."""
+        if user not in self._roles:
+            row = self._store.connection.execute("select role from users where name = ?", (user,)).fetchone()
+            if row is None:
+                return None
+            self._roles[user] = row[0]
+        return self._roles[user]
 
     def kind_of(self, user: str) -> Kind:
         """What a user is beside the role; remembered, for every decision asks."""
@@ -153,6 +158,7 @@ class People:
                 (user, role, self._clock(), "service" if service else "person", custom),
             )
         self._kinds.pop(user, None)
+        self._roles.pop(user, None)
 
     def set_role(self, user: str, role: Role, custom: str = "") -> None:
         """Gives a user another role, at once and for the keys they hold.
@@ -168,6 +174,7 @@ class People:
         with self._store.transaction() as db:
             db.execute("update users set role = ?, custom = ? where name = ?", (role, custom, user))
         self._kinds.pop(user, None)
+        self._roles.pop(user, None)
 
     def create_key(
         self, user: str, role: Role | None = None, expires: Timestamp | None = None,

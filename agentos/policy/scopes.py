@@ -56,6 +56,16 @@ def covers(scope: Sequence[str] | None, name: str, effect: Effect) -> bool:
     return not wanted or any(item in (name, family, effect) for item in wanted)
 
 
+def inside(scope: Sequence[str] | None, outer: Sequence[str] | None) -> bool:
+    """Whether a key of one scope is for nothing that a key of the other is not for."""
+    if outer is None:
+        return True
+    if scope is None or (READ_ONLY in outer and READ_ONLY not in scope):
+        return False
+    items, most = set(scope) - {READ_ONLY}, set(outer) - {READ_ONLY}
+    return not most or bool(items) and all({item, f"{item.partition('.')[0]}.*"} & most for item in items)
+
+
 def lacking(scope: Sequence[str], name: str, effect: Effect) -> str:
     """What a key's scope lacks, for the person it stops."""
     if READ_ONLY in scope and effect != "read":

@@ -25,8 +25,9 @@ class Discreet(logging.Formatter):
     """Writes a record as any formatter, traceback and all, without private values."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        return hidden(super().format(record))
+        """The line; one whose `plain` says that all of it is our own words and figures needs no search."""
+        said = super().format(record)
+        return said if getattr(record, "plain", False) and not record.exc_info else hidden(said)
 
 
 def to_stderr() -> None:

@@ -170,6 +170,26 @@ async def test_the_decision_is_on_disk_before_the_function_runs_and_the_outcome_
     assert world.audit.verify().ok
 
 
+async def test_nothing_of_an_answer_is_let_out_before_its_decision_is_on_disk(world: World) -> None:
+    heads, said = world.store.path.parent / "audit" / "heads.jsonl", []
+
+    async def emit(event: Event) -> None:
+        said.append((event.data["text"], json.loads(heads.read_bytes().splitlines()[-1])["row"]))
+
+    async def make(context: Any) -> Made:
+        await context.text("one")
+        await context.text(" two")
+        return Made("x", 1)
+
+    given = await world.dispatcher.run(world.call("look"), None, emit, make, answers=True)
+    assert given.value == Made("x", 1) and said == [("one", 1), (" two", 1)]
+    assert world.trail() == [("t.look", "allow", "done")] and world.audit.verify().ok
+    heads.unlink()
+    with pytest.raises(Failed, match="could not be signed"):
+        await world.dispatcher.run(world.call("look", id="r2.s1"), None, emit, make, answers=True)
+    assert len(said) == 2 and world.trail()[-1] == ("t.look", "allow", "failed")
+
+
 @pytest.mark.parametrize("args", [{"count": "many"}, {"colour": "red"}, {"count": None}])
 async def test_what_does_not_validate_reaches_neither_policy_nor_the_function(world: World, args: Any) -> None:
     with pytest.raises(UserError):

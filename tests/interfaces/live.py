@@ -26,6 +26,10 @@ SCRIPT = r"""
 - {when: "slowly", say: "one two three four five six seven eight nine ten eleven twelve", wait: 0.2}
 - when: "call it"
   say: "Let me see. <tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>"
+- when: "call both"
+  say: "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>\n\
+    <tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>"
+- {when: "die midway", say: "one two three", die: true}
 - {when: "it is (\\w+) there", say: 'It is \1 in Oslo.'}
 - {when: "token", say: "Use AKIAQ3EGX7RT5NZ2WLPA for it."}
 """

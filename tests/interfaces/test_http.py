@@ -102,6 +102,7 @@ def test_a_call_gives_its_result(door: Door) -> None:
         ("/v1/syscalls/models.nope", {}, 404, "models.nope"),
         ("/v1/syscalls/models.list", {"args": {"state": "odd"}}, 400, "odd"),
         ("/v1/syscalls/models.list", {"args": []}, 400, "args"),
+        ("/v1/syscalls/models.list", {"state": "loaded"}, 400, "goes in 'args'"),
         ("/v1/syscalls/models.list", [], 400, "object"),
         ("/v1/syscalls/models.list", b"{", 400, "JSON"),
         ("/v1/syscalls/models.list", b"\xff\xfe", 400, "JSON"),

@@ -9,6 +9,8 @@ from typing import Any
 import openai
 import pytest
 
+from agentos.interfaces import openai_system
+
 from .live import Live
 
 
@@ -85,3 +87,10 @@ def test_responses_speak_with_the_system_and_remember_its_question(client: opena
     assert "waits for a person" in first.output_text
     answer = client.responses.create(model="agentos", input="no", previous_response_id=first.id)
     assert "refused by ada" in answer.output_text
+
+
+def test_nobody_keeps_a_place_by_listening(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai_system, "LONGEST", 0.0, raising=False)
+    with pytest.raises(openai.APIStatusError, match="goes on without being told here") as said:
+        ask(client, "how much memory is free?")
+    assert said.value.status_code == 408

@@ -45,6 +45,18 @@ def test_every_reference_and_place_has_what_it_names(told: dict[str, Any]) -> No
             assert places == {*re.findall(r"{(\w+)}", path)}, path
 
 
+def test_what_a_query_may_say_is_what_is_taken(live: Live, told: dict[str, Any]) -> None:
+    head = {"authorization": f"Bearer {live.keys['ada']}"}
+    tried = 0
+    for path, said in told["paths"].items():
+        for query in said.get("get", {}).get("parameters", ()):
+            for value in query["schema"].get("enum", ()):
+                tried += 1
+                assert httpx.get(f"{live.url}{path}", params={query["name"]: value}, headers=head).status_code == 200
+    assert tried > 10
+    assert httpx.get(f"{live.url}/v1/syscalls", params={"schema": "odd"}, headers=head).status_code == 400
+
+
 def test_the_document_is_openapi(told: dict[str, Any]) -> None:
     schemathesis = pytest.importorskip("schemathesis")
     loaded = schemathesis.openapi.from_dict(told)

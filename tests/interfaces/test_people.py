@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -207,3 +208,62 @@ def test_what_nobody_answered_in_time_is_listed_and_never_runs(tmp_path: Path, s
         assert not (tmp_path / "ran").exists()
     finally:
         kill(agentos)
+
+
+def test_a_scoped_key_makes_no_key_that_is_for_more(served) -> None:
+    agentos, door = served
+    keys = key(agentos, door, "keys", "--user", "ada", "--scope", "keys.*")
+    for more in ({}, {"scope": ["write"]}, {"scope": ["keys.*", "users.*"]}, {"read_only": True}):
+        said = door.ask("POST", "/v1/keys", {"user": "ada", **more}, user=keys)
+        assert said.status == 403 and "makes no key that is for more" in said.body, said
+    assert door.ask("POST", "/v1/keys", {"user": "ada", "scope": ["keys.list"]}, user=keys).status == 201
+    assert door.ask("POST", "/v1/keys", {"user": "ada"}, user="ada").status == 201
+
+
+def test_a_key_that_is_for_less_ends_no_other_persons_run(served) -> None:
+    agentos, door = served
+    name = call(door, "otto", "models.generate", model="m", prompt="hello").json["error"]["approval"]  # type: ignore[index]
+    (row,) = [one for one in door.ask("GET", "/v1/approvals", user="otto").json["approvals"] if one["id"] == name]  # type: ignore[index]
+    reads = key(agentos, door, "looks", "--user", "ada", "--read-only")
+    assert door.ask("POST", f"/v1/runs/{row['run']}/cancel", {}, user=reads).status == 404
+    assert name in agentos.run("approvals").stdout
+    assert door.ask("POST", f"/v1/runs/{row['run']}/cancel", {}, user="ada").json == {"cancelled": True}
+
+
+WITHIN = """
+import json, os, socket, sys
+def ask(path, data, gone=False):
+    if gone and (child := os.fork()):
+        return os.waitpid(child, 0)
+    door, said = socket.socket(socket.AF_UNIX), json.dumps(data)
+    door.connect(sys.argv[1])
+    door.sendall(f"POST {path} HTTP/1.1\\r\\nhost: x\\r\\ncontent-length: {len(said)}\\r\\n\\r\\n{said}".encode())
+    if gone:
+        os._exit(0)
+    print(path, door.recv(65536).split()[1].decode(), flush=True)
+ask(f"/v1/approvals/{sys.argv[2]}", {"answer": "once"}, gone=True)
+ask("/v1/syscalls/jobs.submit", {"args": {"command": f"touch {sys.argv[3]}"}, "yes": True})
+ask("/v1/syscalls/models.list", {"yes": True})
+ask("/v1/mounts", {"name": "evil", "command": ["true"]})
+ask("/v1/reviews/v0/release", {})
+ask(f"/v1/approvals/{sys.argv[2]}", {"answer": "once"})
+"""
+
+
+def test_a_jobs_command_says_yes_to_nothing_by_any_way(served, tmp_path: Path) -> None:
+    agentos, door = served
+    touched, script = tmp_path / "ran", tmp_path / "within.py"
+    script.write_text(WITHIN)
+    held = call(door, "otto", "jobs.submit", command=f"touch {touched}").json["error"]["approval"]  # type: ignore[index]
+    command = f"{sys.executable} {script} {agentos.home / 'agentos.sock'} {held} {touched}"
+    assert agentos.run("call", "jobs.submit", "--command", command, "--yes", "--wait").returncode == 0
+    job = agentos.json("call", "jobs.list", "--json")["jobs"][0]["id"]  # type: ignore[index]
+    assert str(agentos.json("call", "jobs.logs", "--job", str(job), "--json")["text"]).split("\n")[:5] == [
+        "/v1/syscalls/jobs.submit 409", "/v1/syscalls/models.list 200", "/v1/mounts 403", "/v1/reviews/v0/release 403",
+        f"/v1/approvals/{held} 403",
+    ]
+    waiting = agentos.json("approvals", "--json")["approvals"]
+    assert {one["answer"] for one in waiting} == {""} and held in {one["id"] for one in waiting}  # type: ignore[attr-defined, index]
+    for one in waiting:  # type: ignore[attr-defined]
+        assert agentos.run("refuse", str(one["id"])).returncode == 0
+    assert not touched.exists()

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
+import uvicorn
 
+from agentos.interfaces.http import build
+from agentos.interfaces.http_auth import Prompt
 from agentos.interfaces.http_traffic import Rates
 from agentos.interfaces.openai_lanes import Lane
 
@@ -202,3 +208,73 @@ def test_answers_under_way_are_given_until_the_end(fresh: Agentos) -> None:
     assert server.returncode == 0
     assert [answer.status_code for answer in answers] == [200] and "nothing was run" in json.dumps(answers[0].json())
     kill(system)
+
+
+def test_a_key_has_one_bucket_however_it_is_written(narrow: Live) -> None:
+    async def made() -> str:
+        return narrow.system.people.create_key("vera").key
+
+    key = narrow.do(made)
+    forms = (f"{word} {' ' * spaces}{key}" for word in ("Bearer", "bearer", "BEARER") for spaces in range(8))
+    codes = [httpx.get(f"{narrow.base}/me", headers={"authorization": form}).status_code for form in forms]
+    assert codes[:20] == [200] * 20 and codes[20:] == [429] * 4
+
+
+def test_who_may_not_ask_takes_nobodys_place_and_is_told_no_at_once(live: Live, narrow: Live) -> None:
+    slow = chat("slowly", stream=True)
+    with client(narrow, "ada") as http, http.stream("POST", "/chat/completions", json=slow) as first:
+        assert first.status_code == 200
+        with http.stream("POST", "/chat/completions", json=slow) as second:  # the one that may wait
+            assert second.status_code == 200
+            with client(narrow, "vera") as other:
+                said = other.post("/chat/completions", json=chat("plainly"))
+            assert said.status_code == 403 and "denied to vera" in said.text
+
+
+@pytest.mark.parametrize("sent", [
+    b"GET /live HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\nG",
+    b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 9\r\n\r\nx",
+    b"GET /page/style.css HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n" * 4000,
+], ids=["begun", "unended", "unread"])
+def test_a_connection_without_a_key_on_which_nothing_comes_to_its_end_is_cut_off(live: Live, sent: bytes) -> None:
+    with prompt(live) as (port, kind), socket.create_connection(("127.0.0.1", port)) as mine:
+        mine.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            mine.send(sent)
+        until(lambda: bool(kind._open))
+        until(lambda: not kind._open)
+
+
+def test_a_request_with_a_key_may_take_its_time(live: Live) -> None:
+    with prompt(live) as (port, kind), client(live) as http:
+        url = f"http://127.0.0.1:{port}/v1/chat/completions"
+        for _ in range(2):
+            said = http.post(url, json=chat("slowly"))
+            assert said.status_code == 200 and "twelve" in said.text
+
+
+@contextlib.contextmanager
+def prompt(live: Live) -> Iterator[tuple[int, type[Prompt]]]:
+    """The door for other machines, less patient, and what counts its connections."""
+    class Quick(Prompt):
+        patience = 0.5
+        _open: ClassVar[set[Prompt]] = set()
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    app = build(live.system, lambda: None, set())
+    server = uvicorn.Server(uvicorn.Config(app, http=Quick, lifespan="off", log_config=None, timeout_keep_alive=60))
+
+    async def serve() -> asyncio.Task[None]:
+        return asyncio.create_task(server._serve([listener]))
+
+    async def end() -> None:
+        server.should_exit = True
+        await serving
+
+    serving = live.do(serve)
+    try:
+        until(lambda: server.started)
+        yield listener.getsockname()[1], Quick
+    finally:
+        live.do(end)
+        listener.close()

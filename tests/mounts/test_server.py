@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import psutil
 import pytest
 
 from agentos.errors import Failed, Retry
+from agentos.interfaces.http_scope import inside
 from agentos.mounts.child import _told
 from agentos.mounts.server import Mounted
-from agentos.mounts.spec import Spec
+from agentos.mounts.spec import Spec, read
 
 Make = Callable[..., Mounted]
 
@@ -152,3 +154,17 @@ def test_what_the_leash_says_is_told_of_the_server() -> None:
     assert _told("the server (process 12) ended with exit code 7") == "ended with exit code 7"
     assert _told("it took 5 MiB of memory, more than the 4 MiB it was given").startswith("took 5 MiB")
     assert _told("") == "ended, as the process that holds it was killed"
+
+
+async def test_what_its_process_asks_at_the_owners_socket_is_no_persons_word(mounted: Make) -> None:
+    assert inside(await pid(mounted("good"))) == "within a mounted server"
+    assert inside(os.getpid()) == ""
+
+
+async def test_its_last_words_are_told_without_the_values_it_was_given(mounted: Make, tmp_path: Path) -> None:
+    words = 'import os, sys; sys.exit("no entry with " + os.environ["KEY"])'
+    spec = read({"command": [sys.executable, "-c", words], "env": {"KEY": "sesame-4711"}})
+    server = Mounted("locked", lambda: spec)
+    with pytest.raises(Failed, match="saying: no entry with …; nothing was sent to it") as said:
+        await server.call("any", {}, silent)
+    assert "4711" not in f"{said.value} {server.fault}"

@@ -154,6 +154,44 @@ async def test_the_newest_rows_are_covered_soon_when_nothing_follows_and_at_the_
     assert verify(store.connection, folder, own_key(folder)).uncovered == 0
 
 
+async def test_calls_that_only_answer_share_what_puts_them_on_disk_and_each_waits_for_its_own_row(
+    store, table, clock, calls
+) -> None:
+    audit, folder = Audit(store, table, clock), store.path.parent / "audit"
+    seen: list[bool] = []
+
+    async def one(number: int) -> None:
+        for _ in range(number):  # so that rows come while others are being put on disk
+            await asyncio.sleep(0)
+        row = audit.decided(calls("models.generate", {"model": "m", "prompt": "p", "max_tokens": 1}), YES, awaited=True)
+        await audit.lasting(row)
+        newest = parse(audit_lines(folder)[-1])
+        seen.append(newest.row >= row)
+        audit.finished(row, "done", {"text": "ok"}, lasting=False)
+
+    await asyncio.wait_for(asyncio.gather(*(one(number % 7) for number in range(60))), 60)
+    assert seen == [True] * 60
+    assert len(audit_lines(folder)) < 60, "one head covers those that wait together"
+    await audit.close()
+    found = verify(store.connection, folder, own_key(folder))
+    assert (found.ok, found.rows, found.uncovered) == (True, 120, 0)
+
+
+async def test_where_no_head_can_be_written_who_waits_for_it_is_told(home, store, table, clock, calls) -> None:
+    audit = Audit(store, table, clock)
+    audit.sign()
+    row = audit.decided(calls("models.list", {}), YES)
+    (home / "audit" / "heads.jsonl").unlink()
+    row = audit.decided(calls("models.predict", {"model": "m", "text": "x"}), YES, awaited=True)
+    with pytest.raises(Failed, match="could not be signed"):
+        await audit.lasting(row)
+    await audit.close()
+
+
+def audit_lines(folder: Path) -> list[bytes]:
+    return (folder / "heads.jsonl").read_bytes().splitlines()
+
+
 def test_a_process_that_was_killed_between_a_row_and_its_head_leaves_a_trail_that_is_right(trail) -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent("""

@@ -62,3 +62,14 @@ def test_a_scope_is_kept_sorted_and_may_name_what_people_do(table: Registry) -> 
     assert scopes.read(["keys.create", "users.*", "read-only"], names) == ("keys.create", "read-only", "users.*")
     with pytest.raises(UserError, match="empty scope"):
         scopes.read([], names)
+
+
+@pytest.mark.parametrize(("scope", "outer", "inside"), [
+    (None, None, True), (("keys.*",), None, True), (None, ("keys.*",), False), (("keys.*",), ("keys.*",), True),
+    (("models.list",), ("models.*", "keys.*"), True), (("models.*",), ("models.list", "keys.*"), False),
+    (("models.*", "read-only"), ("models.*",), True), (("read-only",), ("models.*",), False),
+    (("models.*",), ("models.*", "read-only"), False), (("read-only", "jobs.*"), ("read-only",), True),
+    (("jobs.*",), ("models.*",), False), (("write",), ("keys.*", "write"), True),
+])
+def test_a_scope_lies_within_another_where_it_is_for_nothing_more(scope, outer, inside: bool) -> None:
+    assert scopes.inside(scope, outer) is inside
