@@ -117,7 +117,7 @@ class Provider(BaseHTTPRequestHandler):
         words = WORDS.split() if "count" in said else ["word"] * 5000
         shown = words[: asked["max_tokens"]]
         for index, word in enumerate(shown):
-            time.sleep(0 if "count" in said else 0.005)
+            time.sleep(0.02 if "count" in said else 0.005)
             self._send({"choices": [{"index": 0, "delta": {"content": word if index == 0 else f" {word}"}}]})
         reason = "length" if len(shown) < len(words) else "stop"
         self._send({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})

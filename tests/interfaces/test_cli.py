@@ -154,7 +154,7 @@ def test_plan_shows_and_runs_nothing(agentos: Agentos) -> None:
         {"id": "s1", "syscall": "models.delete", "args": {"model": "smollm2-135m"}, "after": []}
     ]
     assert "models.delete model=smollm2-135m" in agentos.run("plan", "delete", "smollm2-135m").stdout
-    assert agentos.json("approvals", "--json") == {"approvals": []}
+    assert agentos.json("approvals", "--json") == {"approvals": [], "expired": []}
 
 
 def test_batch_plans_come_in_order_with_their_ids(agentos: Agentos) -> None:
