@@ -4,6 +4,7 @@ import stat
 import sys
 from pathlib import Path
 
+import pytest
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
@@ -106,6 +107,14 @@ def test_an_editor_edits_a_plan(agentos: Agentos, tmp_path: Path) -> None:
         terminal.expect("agentos>")
     assert (tmp_path / "editor.mode").read_text().strip() == "600"
     assert "# The plan of: two things" in (tmp_path / "editor.seen").read_text("utf-8")
+
+
+@pytest.fixture(autouse=True)
+def room(agentos: Agentos) -> None:
+    """No job of another test holds the processors."""
+    for job in agentos.json("jobs", "--json")["jobs"]:
+        if job["state"] in ("queued", "running"):  # type: ignore[index]
+            agentos.run("call", "jobs.cancel", "--job", str(job["id"]), "--yes")  # type: ignore[index]
 
 
 def test_a_command_for_the_shell_is_a_job_and_its_output_is_followed(agentos: Agentos) -> None:
