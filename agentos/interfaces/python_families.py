@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -97,11 +98,12 @@ class Family:
         return [entry.name.split(".", 1)[1] for entry in table() if entry.family == self._name]
 
 
-class Families:
+class Families(ABC):
     """What has a family of syscalls under each family's name."""
 
+    @abstractmethod
     def _make(self, name: str, args: Mapping[str, Any], yes: bool) -> Any:
-        raise NotImplementedError
+        """Makes a call."""
 
     def __getattr__(self, name: str) -> Family:
         """A family of syscalls."""
