@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,11 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 from agentos.engines import leash
+from agentos.engines.leashed import Held
 from agentos.engines.started import started
 from agentos.errors import Failed
 from agentos.types import Bytes
-
-_PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -80,44 +77,25 @@ class Leashed:
     def __init__(self, process: asyncio.subprocess.Process, folder: str, pid: int) -> None:
         """Of a leash that has said that it started; the folder is the server's own."""
         self.address = f"unix:{folder}/socket"
-        self._folder = folder
         self.pid = pid
-        self._process = process
-        self._why = ""
-        self._end = asyncio.create_task(self._listen())
+        self._held = Held(process, folder, lambda said: said or "the process that holds it was killed")
 
     @property
     def alive(self) -> bool:
         """Whether it runs."""
-        return not self._end.done()
+        return self._held.alive
 
     def processes(self) -> list[int]:
         """The server and all below it."""
-        return leash.below(self._process.pid) if self.alive else []
+        return leash.below(self._held.pid) if self.alive else []
 
     async def ended(self) -> str:
         """Waits until nothing of it is left; why it ended."""
-        return await asyncio.shield(self._end)
+        return await self._held.ended()
 
     async def kill(self, why: str) -> None:
         """Ends it at once."""
-        self._why = self._why or why
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        done, _ = await asyncio.wait([self._end], timeout=_PATIENCE)
-        if not done:  # a leash that was stopped: the server goes with it
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await asyncio.wait([self._end])
-
-    async def _listen(self) -> str:
-        assert self._process.stdout is not None
-        said = ""
-        while line := await self._process.stdout.readline():
-            said = str(json.loads(line).get("ended", said))
-        await self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)  # a leash that was killed could not
-        return self._why or said or "the process that holds it was killed"
+        await self._held.kill(why)
 
 
 async def start(launch: Launch) -> Leashed:

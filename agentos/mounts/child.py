@@ -7,7 +7,6 @@ more than anybody could mean to say in so short a time, ends it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from agentos.engines import leash
+from agentos.engines.leashed import Held
 from agentos.engines.started import started
 from agentos.errors import Failed
 from agentos.mounts.cleaned import line
@@ -37,7 +37,7 @@ MARK = "AGENTOS_MOUNTED"
 """A variable by which its processes are known: what they ask at the owner's socket is no person's word."""
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 """Variables that a server gets without being given them: none of them is a secret of ours."""
-_GRACE, _PATIENCE = 1.0, 10.0
+_GRACE = 1.0
 _TAIL = 2_000
 
 
@@ -49,11 +49,12 @@ class Child:
         output: asyncio.ReadTransport, *, spec: Spec,
     ) -> None:
         """Of a leash that has said that it started; the folder is the server's own."""
-        self._process, self._folder, self._output, self._spec = process, folder, output, spec
+        self._output, self._spec = output, spec
         self._reader, self._writer = reader, writer
-        self._why = ""
         self._said = b""
-        self._end = asyncio.create_task(self._listen())
+        self._held = Held(process, folder, _told)
+        assert process.stderr is not None
+        self._stderr = process.stderr
         self._errors = asyncio.create_task(self._overhear())
         self.heard = time.monotonic()
         """When it last sent a message."""
@@ -70,7 +71,7 @@ class Child:
             try:
                 said = await self._reader.readuntil(b"\n")
             except asyncio.LimitOverrunError:
-                await self._cut(f"sent a message of more than {LINE >> 20} MiB and was ended")
+                await self._held.kill(f"sent a message of more than {LINE >> 20} MiB and was ended")
                 return
             except (asyncio.IncompleteReadError, OSError):
                 return
@@ -79,7 +80,7 @@ class Child:
                 since, lines, size = now, 0, 0
             lines, size = lines + 1, size + len(said)
             if lines > MOST_LINES or size > MOST_BYTES:
-                await self._cut(f"sent {lines} messages ({size >> 10} KiB) within {WINDOW:.0f} s and was ended")
+                await self._held.kill(f"sent {lines} messages ({size >> 10} KiB) within {WINDOW:.0f} s and was ended")
                 return
             yield said
 
@@ -94,45 +95,21 @@ class Child:
 
     async def ended(self) -> str:
         """Waits until nothing of it is left; why it ended, as the end of a sentence."""
-        return await asyncio.shield(self._end)
+        why = await self._held.ended()
+        self._writer.close()
+        return why
 
     async def end(self, why: str) -> None:
         """Ends it: asks by closing its input, then kills all of it. Returns when nothing is left."""
-        self._why = self._why or why
         self._writer.close()
-        done, _ = await asyncio.wait([self._end], timeout=_GRACE)
-        if not done:
-            await self._kill()
+        if not await self._held.within(_GRACE, why):
+            await self._held.kill(why)
         self._output.close()
         await asyncio.wait([self._errors])
 
-    async def _cut(self, why: str) -> None:
-        self._why = self._why or why
-        await self._kill()
-
-    async def _kill(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        done, _ = await asyncio.wait([self._end], timeout=_PATIENCE)
-        if not done:  # a leash that was stopped: the server goes with it
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await asyncio.wait([self._end])
-
-    async def _listen(self) -> str:
-        assert self._process.stdout is not None
-        said = ""
-        while heard := await self._process.stdout.readline():
-            said = str(json.loads(heard).get("ended", said))
-        await self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)  # a leash that was killed could not
-        self._writer.close()
-        return self._why or _told(said)
-
     async def _overhear(self) -> None:
         """Keeps the end of standard error, and reads no faster than anybody could."""
-        assert self._process.stderr is not None
-        while heard := await self._process.stderr.read(64 * 1024):
+        while heard := await self._stderr.read(64 * 1024):
             self._said = (self._said + heard)[-_TAIL:]
             await asyncio.sleep(0.05)
 
