@@ -338,10 +338,3 @@ def as_json(value: Any) -> Json:
     if isinstance(value, list | tuple):
         return [as_json(inner) for inner in value]
     return value  # type: ignore[no-any-return]
-
-
-def new_call_id(run: str, step: str) -> str:
-    """The idempotency key of a step of a run."""
-    return f"{run}.{step}"
-
-

@@ -16,14 +16,13 @@ from agentos.errors import AgentosError, DeniedError, UserError
 from agentos.mounts.service import Mount, Mounts, Offer
 from agentos.mounts.spec import mount_name, read
 from agentos.policy.schema import ADMINISTRATION
+from agentos.policy.scopes import DOORS
 from agentos.registry import Registry
 from agentos.syscall import Syscall
 from agentos.types import Allowed, Approval, Call, Caller, Decision, Denied, Json
 
-RESERVED = ADMINISTRATION | {
-    "reviews", "output", "none", "chat", "mcp", "admin", "operator", "viewer", "agentos", "ask", "groups", "quotas",
-}
-"""Families that mean something else."""
+RESERVED = ADMINISTRATION | DOORS | {"output", "none", "chat", "mcp", "admin", "operator", "viewer", "agentos", "ask"}
+"""Families that mean something else; a key's scope may name the doors."""
 
 
 class Rules(Protocol):

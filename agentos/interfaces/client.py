@@ -49,7 +49,7 @@ class Client:
 
         Args:
             settings: Which system: `url` and `key`, or the socket in `home`.
-            door: `cli`, `repl` or `eval`, for the audit trail.
+            door: `cli`, `repl`, `eval`, `python` or `mcp`, for the audit trail.
             user: Whom the owner speaks for.
             session: Approvals "for this session" hold for this one.
             autostart: Whether to start the system where it is not running.

@@ -51,6 +51,7 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "POST /v1/mounts": {
         "name!": _TEXT, "command": _TEXTS, "env": _OBJECT, "folder": _TEXT, "url": _TEXT, "headers": _OBJECT,
+        "timeout": {"type": "number"}, "trust_read_only": _FLAG,
     },
     "PUT /v1/secrets/{name}": {"value!": _TEXT},
 }

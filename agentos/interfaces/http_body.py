@@ -8,16 +8,34 @@ from collections.abc import Mapping
 from starlette.requests import ClientDisconnect, Request
 
 from agentos.errors import UserError
-from agentos.types import Json
+from agentos.types import Bytes, Json
 
 LIMIT = 1024 * 1024
 """Longest request, in bytes."""
 
 
 class TooLarge(UserError):
-    """A request beyond `LIMIT`."""
+    """A request beyond what is read."""
 
     http_status = 413
+
+
+async def raw(request: Request, most: Bytes = LIMIT) -> bytes:
+    """What a request carries.
+
+    Raises:
+        TooLarge: it is longer than `most`.
+        UserError: it broke off.
+    """
+    read = bytearray()
+    try:
+        async for chunk in request.stream():
+            read += chunk
+            if len(read) > most:
+                raise TooLarge(f"the request is longer than {most} bytes; nothing was done")
+    except ClientDisconnect:
+        raise UserError("the request broke off before its end; nothing was done") from None
+    return bytes(read)
 
 
 async def body(request: Request) -> dict[str, Json]:
@@ -26,14 +44,7 @@ async def body(request: Request) -> dict[str, Json]:
     Raises:
         UserError: it is too long, not JSON, or not an object.
     """
-    read = bytearray()
-    try:
-        async for chunk in request.stream():
-            read += chunk
-            if len(read) > LIMIT:
-                raise TooLarge(f"the request is longer than {LIMIT} bytes; nothing was done")
-    except ClientDisconnect:
-        raise UserError("the request broke off before its end; nothing was done") from None
+    read = await raw(request)
     try:
         data = json.loads(read or b"{}")
     except (ValueError, RecursionError) as error:

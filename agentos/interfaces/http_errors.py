@@ -10,8 +10,6 @@ from agentos.types import Event, Json
 
 KINDS: dict[str, int] = {"user": 400, "failed": 422, "denied": 403, "held": 409, "retry": 503}
 """HTTP status by the kind of an `error` event."""
-CODES: dict[str, int] = {"user": 2, "failed": 1, "denied": 3, "held": 4, "retry": 1}
-"""Exit code by the kind of an `error` event."""
 
 
 def kind(error: AgentosError) -> str:

@@ -119,7 +119,6 @@ class Front:
             return
         asked = Headers(scope=scope).get("x-request-id", "")
         name = asked if _ID.fullmatch(asked) else f"req-{secrets.token_hex(8)}"
-        scope["agentos.request"] = name
         status, began = 0, time.perf_counter()
 
         async def told(message: Message) -> None:

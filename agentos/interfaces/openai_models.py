@@ -30,10 +30,8 @@ class ModelNames:
     async def one(self, request: Request) -> Response:
         """One model."""
         name = request.path_params["id"]
-        found = next((row for row in await self._all(request) if row["id"] == name), None)
-        if found is None:
-            known_as = self._system.models.canonical(name)
-            found = next((row for row in await self._all(request) if row["id"] == known_as), None)
+        rows = {row["id"]: row for row in await self._all(request)}
+        found = rows.get(name) or rows.get(self._system.models.canonical(name))
         if found is None:
             raise NoModel(f"there is no model {name!r}; GET /v1/models lists those there are")
         return JSONResponse(found, headers={"cache-control": "no-store"})

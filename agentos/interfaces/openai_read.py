@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from starlette.requests import Request
 
-from agentos.interfaces.http_body import TooLarge
+from agentos.interfaces import http_body
 from agentos.interfaces.openai_errors import BadRequest
 from agentos.interfaces.openai_shapes import Shape
 
@@ -25,13 +25,9 @@ async def raw(request: Request) -> bytes:
 
     Raises:
         TooLarge: it is longer than `LIMIT`.
+        UserError: it broke off.
     """
-    read = bytearray()
-    async for chunk in request.stream():
-        read += chunk
-        if len(read) > LIMIT:
-            raise TooLarge(f"the request is longer than {LIMIT} bytes; nothing was done")
-    return bytes(read)
+    return await http_body.raw(request, LIMIT)
 
 
 def read(shape: type[Shaped], data: bytes) -> Shaped:

@@ -20,7 +20,7 @@ from agentos.interfaces.openai_request import alone, session
 from agentos.interfaces.openai_response_events import Output
 from agentos.interfaces.openai_response_shapes import CallItem, FlatChoice, MessageItem, OutputItem, ResponseRequest
 from agentos.interfaces.openai_response_store import Kept, ResponseStore
-from agentos.interfaces.openai_shapes import UserTurn, nucleus
+from agentos.interfaces.openai_shapes import AssistantTurn, SystemTurn, UserTurn, nucleus
 from agentos.interfaces.openai_stream import streamed
 from agentos.interfaces.openai_system import Spoken
 from agentos.types import Answer, Caller, Generation, Message, ToolCall
@@ -124,8 +124,6 @@ class Responses:
 
 
 def _plainly(turn: Message) -> Any:
-    from agentos.interfaces.openai_shapes import AssistantTurn, SystemTurn
-
     if turn.role == "user":
         return UserTurn(role="user", content=turn.content)
     if turn.role == "assistant":

@@ -16,7 +16,10 @@ from openai.types.completion_create_params import CompletionCreateParamsBase
 from openai.types.responses import Response, ResponseStreamEvent
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
 from pydantic import BaseModel, TypeAdapter
+from starlette.requests import Request
 
+from agentos.errors import UserError
+from agentos.interfaces.openai_read import raw
 from tests.engines import tiny
 
 from .live import Live
@@ -240,3 +243,11 @@ def test_a_response_that_fails_midway_ends_with_an_error_and_as_failed(live: Liv
     assert (told[-1].response.status, told[-1].response.error.code) == ("failed", "server_error")
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(told[-1].response.id)
+
+
+async def test_a_request_that_breaks_off_is_its_askers_fault_and_no_bug() -> None:
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(UserError, match="broke off"):
+        await raw(Request({"type": "http", "method": "POST", "headers": []}, receive))

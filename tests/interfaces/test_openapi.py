@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from agentos.interfaces.http_bodies import BODIES, QUERIES
+from agentos.mounts.spec import Spec
 
 from .live import Live
 
@@ -34,6 +35,10 @@ def test_every_described_body_is_one_of_an_endpoint(told: dict[str, Any]) -> Non
     for wanted in ("POST /v1/chat/completions", "POST /v1/runs", "GET /v1/approvals", "GET /v1/audit", "GET /v1/jobs",
                    "GET /metrics", "GET /live", "GET /ready", "DELETE /v1/responses/{id}"):
         assert wanted in there
+
+
+def test_a_mounts_body_is_all_that_a_server_is_described_by() -> None:
+    assert {*BODIES["POST /v1/mounts"]} - {"name!"} == {*Spec.__dataclass_fields__}
 
 
 def test_every_reference_and_place_has_what_it_names(told: dict[str, Any]) -> None:
