@@ -21,6 +21,8 @@ from agentos.types import DataFile
 COLUMNS = ("table", "sentence", "plan")
 ROWS, OTHERS, DEV = 12_000, 120, 240
 """Rows to learn from, tables made of the real one, and rows that are kept to measure on."""
+SHARE = 0.65
+"""Of the rows, that show the real table as it is: what is asked for most is learned last."""
 _MOST = 200_000
 
 
@@ -51,7 +53,7 @@ def write(table: Registry, folder: Path, *, rows: int = ROWS, seed: int = 0, mor
         raise UserError(f"{rows} rows cannot be drawn; ask for 16 to {_MOST:,}. Nothing was begun")
     examples = [*collect(table), *sayings(table)]
     others = max(2, min(OTHERS, rows // 60))
-    learned = [*Corpus(table, examples, seed).rows(rows, others), *more]
+    learned = [*Corpus(table, examples, seed).rows(rows, others, SHARE), *more]
     held = Corpus(table, examples, seed + 1, dev=True).rows(min(DEV, max(8, rows // 10)), 2, share=0.7)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -61,7 +63,7 @@ def write(table: Registry, folder: Path, *, rows: int = ROWS, seed: int = 0, mor
         raise Failed(f"the rows could not be written to {folder}: {error}. Nothing was begun") from error
     digest = hashlib.sha256(json.dumps([[r.shown, r.tail, r.plan] for r in learned]).encode()).hexdigest()
     recipe = {
-        "rows": len(learned), "tables": others + 1, "seed": seed, "data_sha256": digest, "examples": len(examples),
+        "rows": len(learned), "tables": others + 1, "seed": seed, "share": SHARE, "data_sha256": digest, "examples": len(examples),
     }
     data = DataFile("kernel-lessons", folder / "train.parquet", digest, len(learned), COLUMNS, None)
     return Lessons(data, folder / "held.parquet", recipe)
