@@ -44,6 +44,12 @@ class DeniedError(AgentosError):
     http_status = 403
 
 
+class TooMany(DeniedError):
+    """So much of the caller's waits already that no more can: they see to some of it, then ask again."""
+
+    http_status = 429
+
+
 class ApprovalNeeded(AgentosError):
     """Policy lets it run once a person has confirmed it; `approval` names the held call."""
 
@@ -55,10 +61,18 @@ class ApprovalNeeded(AgentosError):
         self.approval = approval
 
 
-def unknown(kind: str, name: str, known: list[str]) -> NotFound:
-    """A `NotFound` that says what exists, nearest names first."""
+def unknown(kind: str, name: str, known: list[str] | None) -> NotFound:
+    """A `NotFound` that says what exists, nearest names first.
+
+    Args:
+        kind: What it would be: `model`, `held call`.
+        name: What was asked for.
+        known: Those that the caller may see; None where they may see none, and nothing is said of others.
+    """
     import difflib
 
+    if known is None:
+        return NotFound(f"there is no {kind} {name!r}; nothing was done")
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     listed = ", ".join(sorted(known)) or "none"
     hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"There are: {listed}."

@@ -74,7 +74,7 @@ class Secrets:
         cipher = self._cipher(make=True)
         some = self._store.connection.execute("select user, name, sealed from secrets limit 1").fetchone()
         if some is not None:
-            _open(cipher, *some)
+            self._opened(*some)
         nonce = os.urandom(_NONCE)
         sealed = nonce + cipher.encrypt(nonce, plain, _bound(user, name))
         with self._store.transaction() as db:
@@ -97,7 +97,8 @@ class Secrets:
         ).fetchone()
         if row is None:
             raise unknown("secret", name, self.names(user))
-        return Secret(name, _open(self._cipher(), *row))
+        self._cipher()
+        return Secret(name, self._opened(*row))
 
     def environment(self, names: Iterable[str], user: str) -> dict[str, str]:
         """The variables to give to a user's job, values in clear.
@@ -130,6 +131,18 @@ class Secrets:
                 )
             key = self._file.make()
         return AESGCM(key)
+
+    def _opened(self, user: str, name: str, sealed: bytes) -> str:
+        fault: InvalidTag | None = None
+        for key in self._file.opening():
+            try:
+                return AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], _bound(user, name)).decode("utf-8")
+            except InvalidTag as error:
+                fault = error
+        raise Failed(
+            "the key file does not open the stored secrets: it, or the database, is from elsewhere; nothing was"
+            " changed. Put the right key file back, or drop the secrets and store them again."
+        ) from fault
 
 
 class Masker:
@@ -201,13 +214,3 @@ def _plain(name: str, value: str) -> bytes:
 
 def _bound(user: str, name: str) -> bytes:
     return f"{user}\0{name}".encode()
-
-
-def _open(cipher: AESGCM, user: str, name: str, sealed: bytes) -> str:
-    try:
-        return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], _bound(user, name)).decode("utf-8")
-    except InvalidTag as error:
-        raise Failed(
-            "the key file does not open the stored secrets: it, or the database, is from elsewhere; nothing was"
-            " changed. Put the right key file back, or drop the secrets and store them again."
-        ) from error

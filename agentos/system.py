@@ -27,6 +27,7 @@ from agentos.jobs.ray import RayExecutor
 from agentos.jobs.scheduling import Node
 from agentos.jobs.service import JobService
 from agentos.jobs.serving import ClusterStart
+from agentos.kernel.context import Before
 from agentos.kernel.examples import collect
 from agentos.kernel.graph import build, checkpoints, saver_on
 from agentos.kernel.planner import Planner
@@ -38,7 +39,6 @@ from agentos.mounts.service import Mounts
 from agentos.policy.govern import govern
 from agentos.policy.outgoing import Outgoing
 from agentos.policy.people import People
-from agentos.policy.reviews import Reviews
 from agentos.policy.trash import TrashCan
 from agentos.redact import Redactor
 from agentos.registry import Registry, installed
@@ -47,10 +47,12 @@ from agentos.resources import gpus
 from agentos.resources.machine import Machine
 from agentos.resources.watch import Watch
 from agentos.sealing import Sealer
+from agentos.sealing.rotation import opened
 from agentos.secrets import Masker, Secrets
 from agentos.store import Store
 from agentos.training.records import Records
 from agentos.training.service import TrainingService
+from agentos.training.trackers import Trackers
 from agentos.types import Approval, Call, Caller, Engine, Event, Json, Plan, Progress, Redact
 
 log = logging.getLogger(__name__)
@@ -112,13 +114,11 @@ class System:
 
     async def _start(self) -> None:
         settings = self.settings
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.store = Store(settings.database)
+        self.store = opened(settings)
         policies, mounts = settings.home / "policies", Mounts(self.store, self.registry)
         rule = self.governance = govern(settings, self.store, self.registry, self._owner_of)
         self.people, self._owners, self.monitor = rule.people, rule.owners, rule.monitor
-        self.approvals, self.audit = rule.approvals, rule.audit
-        self.reviews = Reviews(self.store, self.audit, self.monitor.reviews, self.people.owner().user)
+        self.approvals, self.audit, self.reviews = rule.approvals, rule.audit, rule.reviews
         self.outgoing = Outgoing(policies, self.people.role_of, self.reviews)
         self.trash, self.secrets = TrashCan(self.store, settings), Secrets(self.store)
         self._servers = self._cluster_servers()
@@ -137,6 +137,7 @@ class System:
         self.training = TrainingService(
             settings.home / "runs", Records(self.store), jobs=self.jobs, data=self.datasets, models=self.models.bases,
             room=lambda: (settings.job_cpus or machine.room()[0], len(machine.room()[2])),
+            trackers=Trackers(settings.trackers, self.secrets.names),
         )
         self.schooling = Schooling(settings, self.registry, self.training, self.models, _redactor)
         services = Services(
@@ -175,7 +176,6 @@ class System:
             AgentosError: the model cannot be fetched or loaded.
         """
         settings, self.boot_told = self.settings, told
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.store = Store(settings.database)
         self.people, self.secrets = People(self.store), Secrets(self.store)
         self._makers = maker(settings)
@@ -194,17 +194,16 @@ class System:
         self.ready = False
         for task in list(self._background):
             task.cancel()
-        for part in ("runs", "mounting", "training", "jobs", "models", "audit", "governance"):
+        for part in ("runs", "mounting", "training", "jobs", "models", "audit"):
             if hasattr(self, part):
                 await getattr(self, part).close()
         if hasattr(self, "resident"):
             await self.resident.unload()
         if hasattr(self, "_makers"):
             self._makers.close()
-        if self._servers is not None:
-            await self._servers.close()
-        if hasattr(self, "_checkpoints"):
-            await self._checkpoints.close()
+        for more in (self._servers, getattr(self, "_checkpoints", None)):
+            if more is not None:
+                await more.close()
         if hasattr(self, "store"):
             self.store.close()
 
@@ -218,10 +217,12 @@ class System:
             "boot_total": self.boot_total, "boot_unit": self.boot_unit, "boot_error": self.boot_error,
         }
 
-    def run_sentence(self, text: str, caller: Caller, plan: str = "") -> AsyncIterator[Event]:
-        """Plans a sentence and runs the plan; or the one that the person made of it, in the plan language."""
+    def run_sentence(
+        self, text: str, caller: Caller, plan: str = "", before: Before | None = None
+    ) -> AsyncIterator[Event]:
+        """Plans a sentence, after what was said before, and runs the plan; or the one that the person made of it."""
         self.governance.allowances.sentence(caller)
-        return self.runs.sentence(text, caller, plan)
+        return self.runs.sentence(text, caller, plan, before)
 
     def run_call(
         self, syscall: str, args: Mapping[str, Json], caller: Caller, yes: bool = False
@@ -248,7 +249,7 @@ class System:
             DeniedError: this caller may not answer it.
             UserError: it was answered already.
         """
-        held = self.approvals.held(approval)
+        held = self.approvals.held(approval, caller)
         said = self.approvals.answer(approval, caller, answer, reason)  # type: ignore[arg-type]
         if not isinstance(said, Approval):
             self.audit.refused(held.call, caller.user)

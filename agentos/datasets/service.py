@@ -151,6 +151,7 @@ class DatasetService:
             with self._shelf.begin() as folder:
                 one = cleaning.Cleaning(stored, wanted, self._redact, folder, tell)
                 built, reports, changed = one.run()
+                self._shelf.alike(stored, built)
                 how = f"cleaned of {stored.name} ({', '.join(one.tallies)})"
                 line = f"{name}: {how}, {built.rows:,} rows, {built.sha256[:12]}"
                 more = self._more(
@@ -186,6 +187,8 @@ class DatasetService:
                     splitting.build(stored, keep, folder / f"{number}.parquet", tell)
                     for number, keep in enumerate((parted.train, ~parted.train))
                 ]
+                for one in built:
+                    self._shelf.alike(stored, one)
                 how = f"split of {stored.name} (train {train:g}, seed {seed})"
                 mores = [
                     self._more(

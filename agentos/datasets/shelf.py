@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from agentos.errors import Failed, UserError, unknown
+from agentos.sealing.files import Vault, is_sealed
+from agentos.sealing.private import Sealed, change
 from agentos.types import DataFile, Json, Lengths, Medium
 
 MANIFEST = "dataset.json"
@@ -219,6 +221,27 @@ class Shelf:
             stored.name, content, stored.sha256, stored.rows, stored.text, stored.label, labels(stored.balance),
             stored.medium,
         )
+
+    def alike(self, source: Stored, built: Built) -> None:
+        """Seals what was built of a private data set.
+
+        Raises:
+            Failed: the key cannot be read.
+        """
+        if is_sealed(source.path / DATA):
+            Vault(self.root.parent).seal(built.path, built.path)
+
+    def private(self, name: str, private: bool) -> Sealed:
+        """Makes a data set private, or no longer, with whatever else has the same content.
+
+        Raises:
+            NotFound: there is none.
+            Failed: the key cannot be read, or the disk refuses.
+        """
+        wanted = self.need(name)
+        same = [item.path / DATA for item in self.all() if item.sha256 == wanted.sha256]
+        content = self._contents / f"{wanted.sha256}.parquet"
+        return change(self.root.parent, [*same, *([content] if content.exists() else [])], private)
 
     def sweep(self) -> int:
         """Removes content that neither a name nor the trash has; the bytes that gave."""

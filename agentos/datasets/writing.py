@@ -14,6 +14,8 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from agentos.sealing.files import source
+
 GROUP = 8 << 20
 """Bytes of a row group, so that reading needs no more memory at a time, whatever a row weighs."""
 
@@ -111,6 +113,6 @@ def _data(array: Any) -> tuple[int, Any]:
 
 def read(path: Path, columns: list[str] | None = None) -> Iterator[Any]:
     """The rows of a stored file in batches, a part of it in memory at a time."""
-    with pq.ParquetFile(path) as file:
+    with source(path) as where, pq.ParquetFile(where) as file:
         for group in range(file.num_row_groups):
             yield from file.iter_batches(8192, row_groups=[group], columns=columns, use_threads=False)

@@ -20,8 +20,10 @@ class Allowance(Protocol):
         """Takes the most that a call may need; no, where a quota has no room, and nothing was taken."""
         ...
 
-    def settle(self, call: Call, entry: Syscall, result: Mapping[str, Json] | None, pieces: int) -> None:
-        """Counts what a call took: by its result, or by the pieces of text that it told before it failed."""
+    def settle(
+        self, call: Call, entry: Syscall, result: Mapping[str, Json] | None, pieces: int, *, cancelled: bool = False
+    ) -> None:
+        """Counts what a call took: by its result, or by the pieces of text that it told before it ended without one."""
         ...
 
 
@@ -34,5 +36,7 @@ class Unlimited:
     def reserve(self, call: Call, entry: Syscall) -> None:
         """Takes nothing."""
 
-    def settle(self, call: Call, entry: Syscall, result: Mapping[str, Json] | None, pieces: int) -> None:
+    def settle(
+        self, call: Call, entry: Syscall, result: Mapping[str, Json] | None, pieces: int, *, cancelled: bool = False
+    ) -> None:
         """Counts nothing."""

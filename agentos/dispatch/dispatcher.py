@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
+from agentos import tracing
 from agentos.dispatch.allowance import Allowance, Unlimited
 from agentos.dispatch.context import CallContext, Emit, Services
-from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed
+from agentos.dispatch.counting import Counts, Uncounted
+from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed, TooMany
 from agentos.policy.limits import OverQuota
 from agentos.registry import Registry
 from agentos.syscall import Syscall
@@ -39,6 +41,10 @@ class Standing(Protocol):
 
     def covers(self, call: Call) -> Approval | None:
         """The standing yes that covers a call."""
+        ...
+
+    def full(self, call: Call) -> Denied | None:
+        """No, where so many of a user's calls wait that this one cannot."""
         ...
 
     def hold(self, call: Call, effect: Effect, reason: str, run: str) -> str:
@@ -84,28 +90,6 @@ class Trail(Protocol):
     def finished(self, row: int, outcome: Any, detail: Json = None, *, lasting: bool = True) -> None:
         """Puts on disk what became of an allowed call; where it need not be `lasting`, soon."""
         ...
-
-
-class Counts(Protocol):
-    """Told of what happens, for metrics."""
-
-    def decided(self, syscall: str, decision: str) -> None:
-        """`allow`, `confirm` or `deny`."""
-        ...
-
-    def called(self, syscall: str, outcome: str, seconds: float) -> None:
-        """What became of a call that was let through, and how long it took."""
-        ...
-
-
-class Uncounted:
-    """Counts nothing."""
-
-    def decided(self, syscall: str, decision: str) -> None:
-        """Forgets it."""
-
-    def called(self, syscall: str, outcome: str, seconds: float) -> None:
-        """Forgets it."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +156,7 @@ class Dispatcher:
         return replace(call, args=args), entry
 
     def check(self, call: Call) -> Decision:
-        """What policy says before the call is made; a standing yes counts, and so does a quota that is used up.
+        """What policy says before the call is made; a standing yes counts, and so does what there is no room for.
 
         Raises:
             UserError: as `validated`.
@@ -182,6 +166,8 @@ class Dispatcher:
         if isinstance(decision, NeedsPerson) and self.covered(call, entry):
             confirmed = self._judge.decide(call, entry, confirmed=True)
             decision = confirmed if isinstance(confirmed, Allowed | Denied) else decision
+        if isinstance(decision, NeedsPerson):
+            decision = self._standing.full(call) or decision
         return decision if isinstance(decision, Denied) else self._allowance.room(call, entry) or decision
 
     def confirms(self, call: Call) -> bool:
@@ -233,6 +219,12 @@ class Dispatcher:
             ApprovalNeeded: a person must confirm it first.
             Failed: it could not be carried out, or was cut off and may have had its effect.
         """
+        with tracing.span(call.syscall if call.syscall in self._table else "unknown syscall"):
+            return await self._run(call, approval, emit, make, answers)
+
+    async def _run(
+        self, call: Call, approval: Approval | None, emit: Emit, make: Make | None, answers: bool
+    ) -> Outcome:
         call, entry = self.validated(call)
         past = self._trail.outcome_of(call.id)
         if past is not None and not (entry.effect == "read" and past.outcome != "done"):
@@ -276,7 +268,7 @@ class Dispatcher:
             raise
         finally:
             gave = result if outcome == "done" and isinstance(result, dict) else None
-            self._allowance.settle(call, entry, gave, pieces)
+            self._allowance.settle(call, entry, gave, pieces, cancelled=outcome == "cancelled")
             self._counts.called(call.syscall, outcome, time.perf_counter() - started)
         self._made(entry, value, call.caller.user)
         self._trail.finished(row, "done", result, lasting=not answers)
@@ -286,13 +278,15 @@ class Dispatcher:
         """Lets a call through; gives the row of the trail that says so.
 
         Raises:
-            DeniedError: policy or a quota says no, which the trail has.
+            DeniedError: policy, a quota or what waits already says no, which the trail has.
             ApprovalNeeded: a person must confirm it first.
             Failed: it could not be recorded; it must not run.
         """
         decision = self._judge.decide(call, entry, confirmed=approval is not None)
         if isinstance(decision, Allowed):
             decision = self._allowance.reserve(call, entry) or decision
+        full = self._standing.full(call) if isinstance(decision, NeedsPerson) else None
+        decision = full or decision
         try:
             row = self._trail.decided(call, decision, approval, awaited=awaited)
         except BaseException:
@@ -302,7 +296,8 @@ class Dispatcher:
         if isinstance(decision, NeedsPerson):
             raise ApprovalNeeded(f"{call.syscall} waits for a person: {decision.reason}", "")
         if isinstance(decision, Denied):
-            raise DeniedError(f"{call.syscall} was denied to {call.caller.user} by {decision.rule}: {decision.reason}")
+            error = TooMany if full else DeniedError
+            raise error(f"{call.syscall} was denied to {call.caller.user} by {decision.rule}: {decision.reason}")
         return row
 
 

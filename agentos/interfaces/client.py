@@ -207,6 +207,7 @@ def _error(response: http.client.HTTPResponse) -> errors.AgentosError:
     sorts: dict[str, type[errors.AgentosError]] = {
         "not_found": errors.NotFound, "user": errors.UserError, "too_large": errors.UserError,
         "denied": errors.DeniedError, "unauthorized": errors.DeniedError, "retry": errors.Retry,
+        "too_many": errors.TooMany,
     }
     try:
         said = json.loads(response.read())["error"]

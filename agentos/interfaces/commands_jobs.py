@@ -112,7 +112,11 @@ def wait(args: Namespace) -> int:
 
 
 def secrets(args: Namespace) -> int:
-    """`agentos secrets`, `agentos secrets set NAME`, `agentos secrets delete NAME`."""
+    """`agentos secrets`, `agentos secrets set NAME`, `agentos secrets delete NAME`, `agentos secrets rotate`."""
+    if args.action == "rotate" and args.name is None:
+        from agentos.interfaces.commands_rotate import rotate
+
+        return rotate(args)
     if (args.action is None) != (args.name is None):
         raise UserError("which secret? agentos secrets set NAME, or agentos secrets delete NAME")
     session = ready(args)

@@ -1,4 +1,7 @@
-"""`agentos models replay`: what policies of eviction make of a trace; no system need run, and nothing is loaded."""
+"""`agentos models replay`: what policies of eviction make of a trace; no system need run, and nothing is loaded.
+
+Its other actions are in commands_signatures.py.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,13 @@ if TYPE_CHECKING:
 
 
 def models(args: Namespace) -> int:
-    """Replays the trace at each budget and prints loads, bytes and seconds beside LRU's."""
+    """Replays the trace at each budget and prints loads, bytes and seconds beside LRU's; or looks at signatures."""
+    if args.action != "replay":
+        from agentos.interfaces.commands_signatures import signatures
+
+        return signatures(args)
+    if not args.trace:
+        raise UserError("which trace? agentos models replay TRACE")
     from agentos.models.replay import NAMES, Cost, replay
     from agentos.models.replay_trace import read_trace
 

@@ -143,8 +143,10 @@ def key(settings: Settings) -> str | Fault:
         return Fault(f"{path} is missing, and its mark is there", back) if mark.exists() else "made at the first start"
     if not mark.exists():
         return f"{path}, without a mark; the next start makes that"
-    if mark.read_bytes().strip() != mark_of(found):
+    if mark_of(found) not in mark.read_bytes().split():
         return Fault(f"{path} holds another key than before", back)
+    if path.with_name(f"{KEY}.next").exists():
+        return Fault("a change of the key was begun", "nothing: the next start goes on with it", "warn")
     return f"{path}, its owner's alone; a copy of it belongs with every backup"
 
 

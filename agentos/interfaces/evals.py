@@ -16,7 +16,7 @@ import yaml
 from agentos.config import Settings, load
 from agentos.interfaces.planning import planning
 from agentos.interfaces.suites import suite_text
-from agentos.kernel.evaluation import Planned, evaluate, load_suite
+from agentos.kernel.evaluation import Planned, Suite, evaluate, load_suite
 from agentos.kernel.report import Report, Row
 from agentos.policy import permissions
 from agentos.registry import installed
@@ -59,14 +59,14 @@ def _permissions(text: str, name: str, settings: Settings) -> tuple[float, str, 
     return report.right / len(report.results), report.text(name), report.to_json(name)
 
 
-async def score(suite_name: str, settings: Settings) -> Report:
+async def score(wanted: str | Suite, settings: Settings) -> Report:
     """What the kernel that the settings name makes of a suite.
 
     Raises:
         AgentosError: there is no such suite, or the model cannot be loaded.
     """
     base = installed()
-    suite = load_suite(suite_name, base)
+    suite = load_suite(wanted, base) if isinstance(wanted, str) else wanted
     async with planning(settings, tell, suite.table(base)) as (planner, _engine, table):
 
         async def plan_one(text: str) -> Planned:

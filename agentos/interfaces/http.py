@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 from collections.abc import AsyncIterator, Callable
 
@@ -14,6 +15,7 @@ from starlette.routing import Route
 
 from agentos.errors import AgentosError, UserError, unknown
 from agentos.interfaces import (
+    http_acts,
     http_audit,
     http_kernel,
     http_mcp,
@@ -22,11 +24,13 @@ from agentos.interfaces import (
     http_page,
     http_people,
     http_policy,
+    http_private,
     http_prompt,
     http_quotas,
     http_reviews,
     http_rules,
     http_secrets,
+    http_signatures,
     http_views,
     openai_errors,
     openai_routes,
@@ -39,7 +43,7 @@ from agentos.interfaces.http_scope import origin, person
 from agentos.interfaces.http_stream import after_boot, collected, line, ndjson, ready, told
 from agentos.interfaces.http_traffic import Front, RateGate, Traffic
 from agentos.syscall import Syscall
-from agentos.types import Caller, Json
+from agentos.types import Caller, Event, Json
 
 NDJSON = "application/x-ndjson"
 _ANSWERS = ("once", "session", "always", "no")
@@ -58,7 +62,7 @@ def build(
     """
     traffic = traffic or Traffic(system)
     api, mcp = Api(system, stop), http_mcp.Mcp(system)
-    routes = [
+    routes = http_acts.recorded(system, [
         Route("/v1/status", api.status),
         Route("/v1/syscalls", api.syscalls),
         Route("/v1/syscalls/{name}", api.call, methods=["POST"]),
@@ -77,14 +81,19 @@ def build(
         *http_kernel.routes(system),
         *http_mounts.routes(system),
         *http_secrets.routes(system),
+        *http_signatures.routes(system),
+        *http_private.routes(system),
         *http_views.routes(system),
         Route("/v1/stop", api.stop, methods=["POST"]),
         Route("/openapi.json", http_openapi.Described(system).get),
         *([] if hosts is None else [*http_page.routes(), *mcp.routes()]),
-    ]
+    ])
     gates = [Middleware(Front, traffic=traffic, logs=hosts is not None)]
     if hosts is not None:
-        gates.append(Middleware(KeyGate, system=system, hosts=hosts, open_paths=http_page.PATHS))
+        gates.append(Middleware(
+            KeyGate, system=system, hosts=hosts, open_paths=http_page.PATHS,
+            refused=functools.partial(http_acts.out_of_scope, system),
+        ))
         gates.append(Middleware(RateGate, rates=traffic.rates))
     app = Starlette(routes=routes, middleware=gates, exception_handlers={
         AgentosError: _failed, HTTPException: _no_route, Exception: _bug,
@@ -215,7 +224,13 @@ class Api:
         caller = self._who(request, session)
         person(request)
         held = request.path_params["id"]
-        return ndjson(told(lambda: self.system.answer(held, said, caller, reason)))
+
+        def answered() -> AsyncIterator[Event]:
+            asked: dict[str, Json] = {"id": held, "answer": said}
+            with http_acts.refusing(self.system, request, caller, "approvals.answer", asked):
+                return self.system.answer(held, said, caller, reason)
+
+        return ndjson(told(answered))
 
     async def stop(self, request: Request) -> Response:
         """Ends the system."""

@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
@@ -138,9 +139,21 @@ class Unauthorized(AgentosError):
 class KeyGate:
     """Lets a TCP request through with a key that somebody holds; reading an open path takes none."""
 
-    def __init__(self, app: ASGIApp, system: System, hosts: set[str], open_paths: frozenset[str] = frozenset()) -> None:
-        """`hosts` are the names under which this address may be asked, against DNS rebinding."""
+    def __init__(
+        self, app: ASGIApp, system: System, hosts: set[str], open_paths: frozenset[str] = frozenset(),
+        refused: Callable[[Caller, str, str, DeniedError], None] = lambda caller, method, path, error: None,
+    ) -> None:
+        """Keeps the gate.
+
+        Args:
+            app: What is behind it.
+            system: Knows who holds which key.
+            hosts: The names under which this address may be asked, against DNS rebinding.
+            open_paths: What can be read without a key.
+            refused: Told of what a key's scope did not reach to: who, method, path, why.
+        """
         self.app, self.system, self.hosts, self.open_paths = app, system, hosts | _LOOPBACK, open_paths
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Checks the host, then the key."""
@@ -149,11 +162,18 @@ class KeyGate:
                 self._named(HTTPConnection(scope))
                 if scope["method"] not in ("GET", "HEAD") or scope["path"] not in self.open_paths:
                     scope["agentos.caller"] = caller = self._holder(HTTPConnection(scope))
-                    within(caller, scope["method"], scope["path"])
+                    self._within(caller, scope["method"], scope["path"])
             except AgentosError as error:
                 await failure(error, scope["path"])(scope, receive, send)
                 return
         await self.app(scope, receive, send)
+
+    def _within(self, caller: Caller, method: str, path: str) -> None:
+        try:
+            within(caller, method, path)
+        except DeniedError as error:
+            self._refused(caller, method, path, error)
+            raise
 
     def _named(self, request: HTTPConnection) -> None:
         host = request.headers.get("host", "")

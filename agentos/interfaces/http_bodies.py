@@ -54,6 +54,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "timeout": {"type": "number"}, "trust_read_only": _FLAG,
     },
     "PUT /v1/secrets/{name}": {"value!": _TEXT},
+    "PUT /v1/private": {"kind!": _TEXT, "name!": _TEXT, "private": _FLAG},
+    "POST /v1/signatures": {"model!": _TEXT},
 }
 QUERIES: dict[str, dict[str, Any]] = {
     "GET /v1/syscalls": {"schema": {"enum": ["true", "false"]}},
@@ -63,6 +65,7 @@ QUERIES: dict[str, dict[str, Any]] = {
     },
     "GET /v1/audit/export": {"user": _TEXT, "since": _TEXT},
     "GET /v1/quotas": {"user": _TEXT},
+    "GET /v1/signatures": {"model": _TEXT},
     "GET /v1/jobs": {
         "state": {"enum": ["all", "queued", "running", "succeeded", "failed", "cancelled"]}, "session": _TEXT,
     },

@@ -12,6 +12,7 @@ from agentos.types import Bytes, Json
 
 LIMIT = 1024 * 1024
 """Longest request, in bytes."""
+_READ = "agentos.body"
 
 
 class TooLarge(UserError):
@@ -39,11 +40,13 @@ async def raw(request: Request, most: Bytes = LIMIT) -> bytes:
 
 
 async def body(request: Request) -> dict[str, Json]:
-    """The request's JSON object; empty where nothing was sent.
+    """The request's JSON object; empty where nothing was sent. It can be asked for again.
 
     Raises:
         UserError: it is too long, not JSON, or not an object.
     """
+    if (known := request.scope.get(_READ)) is not None:
+        return dict(known)
     read = await raw(request)
     try:
         data = json.loads(read or b"{}")
@@ -53,6 +56,7 @@ async def body(request: Request) -> dict[str, Json]:
         raise UserError("the request must be a JSON object")
     if b"\\u" in read or b"\xed" in read:
         _whole(data)
+    request.scope[_READ] = data
     return data
 
 

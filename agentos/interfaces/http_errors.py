@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from starlette.responses import JSONResponse
 
-from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed, NotFound, Retry, UserError
+from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed, NotFound, Retry, TooMany, UserError
 from agentos.interfaces import openai_errors
 from agentos.types import Event, Json
 
-KINDS: dict[str, int] = {"user": 400, "failed": 422, "denied": 403, "held": 409, "retry": 503}
+KINDS: dict[str, int] = {"user": 400, "failed": 422, "denied": 403, "too_many": 429, "held": 409, "retry": 503}
 """HTTP status by the kind of an `error` event."""
 
 
 def kind(error: AgentosError) -> str:
     """The error's type on the wire."""
     for sort, name in (
-        (NotFound, "not_found"), (UserError, "user"), (DeniedError, "denied"), (ApprovalNeeded, "held"),
-        (Retry, "retry"), (Failed, "failed"),
+        (NotFound, "not_found"), (UserError, "user"), (TooMany, "too_many"), (DeniedError, "denied"),
+        (ApprovalNeeded, "held"), (Retry, "retry"), (Failed, "failed"),
     ):
         if isinstance(error, sort):
             return name

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from agentos.errors import DeniedError, UserError
 from agentos.interfaces.app import System, plain
+from agentos.interfaces.http_acts import made
 from agentos.interfaces.http_auth import admin, known
 from agentos.interfaces.http_body import body, text
 from agentos.policy.scopes import READ_ONLY, inside, read
@@ -96,8 +97,8 @@ class Decisions:
                 f"this key is for {', '.join(caller.scope or ())} and makes no key that is for more. Nothing was made;"
                 " name a scope within that, or use a key without one."
             )
-        made = self._system.people.create_key(text(data, "user"), role, _expires(data), scope)
-        return JSONResponse(plain(made), 201, {"cache-control": "no-store"})
+        key = self._system.people.create_key(text(data, "user"), role, _expires(data), scope, made(request))
+        return JSONResponse(plain(key), 201, {"cache-control": "no-store"})
 
     async def revoke_key(self, request: Request) -> Response:
         """Ends a key."""

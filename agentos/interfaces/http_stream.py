@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 from starlette.responses import StreamingResponse
 
-from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed, Retry, UserError
+from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed, Retry, TooMany, UserError
 from agentos.interfaces.app import System
 from agentos.interfaces.http_errors import as_events, bug
 from agentos.types import Event, Json
@@ -115,6 +115,6 @@ async def collected(events: AsyncIterator[Event]) -> Json:
 def raised(kind: str, message: str) -> AgentosError:
     """The error that an `error` event stands for."""
     sorts: dict[str, type[AgentosError]] = {
-        "user": UserError, "denied": DeniedError, "refused": DeniedError, "retry": Retry,
+        "user": UserError, "denied": DeniedError, "refused": DeniedError, "too_many": TooMany, "retry": Retry,
     }
     return sorts.get(kind, Failed)(message)

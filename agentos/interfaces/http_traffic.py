@@ -22,6 +22,7 @@ from agentos.interfaces.http_errors import bug, failure
 from agentos.interfaces.openai_answer import Answers
 from agentos.interfaces.openai_errors import Busy, concerns
 from agentos.interfaces.openai_response_store import ResponseStore
+from agentos.tracing import Span, Tracing
 
 log = logging.getLogger("agentos.http")
 
@@ -37,6 +38,7 @@ class Traffic:
         self.system = system
         self.answers, self.responses = Answers(system), ResponseStore()
         self.rates = Rates(system.settings.http_rate, clock)
+        self.tracing = Tracing(system.settings.otlp, system.version)
         self.ending = False
         self._open = 0
         self._none = asyncio.Event()
@@ -119,7 +121,8 @@ class Front:
             return
         asked = Headers(scope=scope).get("x-request-id", "")
         name = asked if _ID.fullmatch(asked) else f"req-{secrets.token_hex(8)}"
-        status, began = 0, time.perf_counter()
+        status, began, plain = 0, time.perf_counter(), scope["path"] in ("/live", "/ready")
+        tracing = self._traffic.tracing if not plain else None
 
         async def told(message: Message) -> None:
             nonlocal status
@@ -129,7 +132,12 @@ class Front:
             await send(message)
 
         try:
-            await self._one(scope, receive, told)
+            if tracing is None or not tracing.on:
+                await self._one(scope, receive, told)
+            else:
+                with tracing.request(name, scope["method"], Headers(scope=scope).get("traceparent", "")) as span:
+                    await self._one(scope, receive, told)
+                    _traced(span, scope, status)
         except Exception as error:
             log.exception("request %s ended with a bug", name)
             if status:
@@ -162,6 +170,16 @@ class Front:
             await self._app(scope, receive, send)
         finally:
             self._traffic.end()
+
+
+def _traced(span: Span, scope: Scope, status: int) -> None:
+    """What a request came to."""
+    if route := getattr(scope.get("route"), "path", ""):
+        span.set("http.route", route)
+        span.rename(f"{scope['method']} {route}")
+    span.set("http.response.status_code", status)
+    if status >= 500:
+        span.fail(str(status))
 
 
 class RateGate:

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from agentos.interfaces.http_auth import known
 from agentos.interfaces.http_scope import person
-from agentos.interfaces.openai_answer import SYSTEM, Answers, Note, Piece, until_gone, writes
+from agentos.interfaces.openai_answer import SYSTEM, Answers, Note, Piece, Said, until_gone, writes
 from agentos.interfaces.openai_calls import CallReader
 from agentos.interfaces.openai_read import raw, read
 from agentos.interfaces.openai_request import generation, names, nth, session
@@ -59,7 +59,8 @@ class Chat:
         head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": asked.model}
         if asked.model == SYSTEM:
             self._spoken.check(asked)
-            work = self._spoken.stream(caller, asked.messages, lambda: person(request))
+            named = request.headers.get("x-session", "")
+            work = self._spoken.stream(caller, asked.messages, lambda: person(request), named)
             if asked.stream:
                 return await streamed(_spoken_chunks(head, asked, work))
             return JSONResponse(_whole(head, [await until_gone(request, _spoken(work))], asked))
@@ -214,20 +215,25 @@ async def merged(streams: Sequence[Chunks]) -> AsyncGenerator[tuple[int, Mapping
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _spoken(work: AsyncGenerator[Piece | Note, None]) -> Taken:
-    taken = Taken(0, CallReader(()), answer=Answer("", SYSTEM, 0, 0.0))
+async def _spoken(work: AsyncGenerator[Said, None]) -> Taken:
+    taken = Taken(0, CallReader(()))
     async with aclosing(work):
         async for item in work:
             if isinstance(item, Piece):
                 taken.text += item.text
+            elif isinstance(item, Answer):
+                taken.answer = item
     return taken
 
 
-async def _spoken_chunks(head: dict[str, Any], asked: ChatRequest, work: AsyncGenerator[Piece | Note, None]) -> Chunks:
+async def _spoken_chunks(head: dict[str, Any], asked: ChatRequest, work: AsyncGenerator[Said, None]) -> Chunks:
     usage: dict[str, Any] = {"usage": None} if _wants_usage(asked) else {}
-    begun = False
+    begun, answers = False, []
     async with aclosing(work):
         async for item in work:
+            if isinstance(item, Answer):
+                answers.append(item)
+                continue
             if not begun:
                 begun = True
                 yield _chunk(head, 0, {"delta": {"role": "assistant", "content": ""}, "logprobs": None}, **usage)
@@ -235,4 +241,4 @@ async def _spoken_chunks(head: dict[str, Any], asked: ChatRequest, work: AsyncGe
             yield _chunk(head, 0, {"delta": {"content": text}, "logprobs": None}, **usage)
     yield _chunk(head, 0, {"delta": {}, "logprobs": None}, "stop", **usage)
     if usage:
-        yield {**head, "object": "chat.completion.chunk", "choices": [], "usage": used([], 1)}
+        yield {**head, "object": "chat.completion.chunk", "choices": [], "usage": used(answers, 1)}

@@ -75,12 +75,12 @@ def no_route(method: str, path: str, error: HTTPException) -> JSONResponse:
 def _kind(error: AgentosError) -> tuple[str, str | None]:
     by_status = {
         401: ("authentication_error", "invalid_api_key"), 408: ("timeout_error", "timeout"),
-        413: ("invalid_request_error", "request_too_large"),
+        413: ("invalid_request_error", "request_too_large"), 429: ("rate_limit_error", "rate_limit_exceeded"),
     }
     if (known := by_status.get(error.http_status)) is not None:
         return known
     kinds: list[tuple[type[AgentosError], str, str | None]] = [
-        (Busy, "rate_limit_error", "rate_limit_exceeded"), (NotFound, "invalid_request_error", "not_found"),
+        (NotFound, "invalid_request_error", "not_found"),
         (UserError, "invalid_request_error", None), (ApprovalNeeded, "permission_error", "approval_needed"),
         (DeniedError, "permission_error", "denied"), (Retry, "server_error", "unavailable"),
     ]

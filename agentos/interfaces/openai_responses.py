@@ -47,7 +47,7 @@ class Responses:
         output = Output(_head(asked), {tool.name for tool in asked.tools or ()} if asked.tool_choice != "none" else ())
         if asked.model == SYSTEM:
             self._check(asked, turns)
-            work = self._said(caller, turns, output, lambda: person(request))
+            work = self._said(caller, turns, output, lambda: person(request), request.headers.get("x-session", ""))
         else:
             writes(self._system, asked.model)
             work = self._written(caller, _generation(asked, turns, self._system.settings.context), asked.model, output)
@@ -95,11 +95,15 @@ class Responses:
                         yield event
 
     async def _said(
-        self, caller: Caller, turns: tuple[Message, ...], output: Output, person: Callable[[], None]
+        self, caller: Caller, turns: tuple[Message, ...], output: Output, person: Callable[[], None], session: str
     ) -> Events:
         messages: Any = [_plainly(turn) for turn in turns]
-        async with aclosing(self._spoken.stream(caller, messages, person)) as items:
+        answer = Answer("", SYSTEM, 0, 0.0)
+        async with aclosing(self._spoken.stream(caller, messages, person, session)) as items:
             async for item in items:
+                if isinstance(item, Answer):
+                    answer = item
+                    continue
                 for event in output.begin():
                     yield event
                 if isinstance(item, Piece):
@@ -107,7 +111,7 @@ class Responses:
                         yield event
                 else:
                     yield item
-        for event in output.end(Answer("", SYSTEM, 0, 0.0)):
+        for event in output.end(answer):
             yield event
 
     def _check(self, asked: ResponseRequest, turns: tuple[Message, ...]) -> None:

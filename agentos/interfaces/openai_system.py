@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
 
 from agentos.interfaces.app import System
 from agentos.interfaces.http_stream import after_boot, told
-from agentos.interfaces.openai_answer import LONGEST, SYSTEM, Note, Piece
+from agentos.interfaces.openai_answer import LONGEST, SYSTEM, Note, Piece, Said
 from agentos.interfaces.openai_errors import BadRequest, TimedOut
 from agentos.interfaces.openai_lanes import Lanes, Place
 from agentos.interfaces.openai_shapes import ChatRequest, Turn, UserTurn, joined
+from agentos.interfaces.openai_threads import Threads
 from agentos.kernel import language, words
-from agentos.types import Caller, Event, Json, Plan
+from agentos.kernel.context import Before
+from agentos.types import Answer, Caller, Event, Json, Plan
 
 _NOT_TAKEN = ("tools", "tool_choice", "response_format", "logprobs", "top_logprobs", "prediction")
 _YES = re.compile(r"(?i)\s*(?:yes|ok|approve|同意|允许|是)(?:\s+(a[0-9a-f]{8}))?\s*[.!。！]?\s*")
@@ -47,7 +50,7 @@ class Spoken:
 
     def __init__(self, system: System, lanes: Lanes) -> None:
         """Everybody's in one queue of `lanes`: one kernel plans."""
-        self._system, self._lanes = system, lanes
+        self._system, self._lanes, self._threads = system, lanes, Threads()
 
     def check(self, asked: ChatRequest) -> None:
         """Refuses what the system cannot heed.
@@ -66,14 +69,15 @@ class Spoken:
         sentence(asked.messages)
 
     async def stream(
-        self, caller: Caller, messages: Sequence[Turn], person: Callable[[], None]
-    ) -> AsyncGenerator[Piece | Note, None]:
-        """What happens as notes, and what is answered as pieces. A run goes on when its asker goes away.
+        self, caller: Caller, messages: Sequence[Turn], person: Callable[[], None], session: str = ""
+    ) -> AsyncGenerator[Said, None]:
+        """What happens as notes, what is answered as pieces, and all of it. A run goes on when its asker goes away.
 
         Args:
             caller: Who asks.
             messages: The conversation; what was said last is what is done.
             person: Raises where the request cannot be a person's, who alone says yes to what is held.
+            session: The conversation's name, for a client that sends its last message alone.
 
         Raises:
             Busy: too many wait already.
@@ -81,7 +85,9 @@ class Spoken:
         """
         said = sentence(messages)
         telling = Telling(self._system, words.language(said))
-        items: asyncio.Queue[Piece | Note | Exception | None] = asyncio.Queue(_AHEAD)
+        items: asyncio.Queue[Said | Exception | None] = asyncio.Queue(_AHEAD)
+        before = self._threads.before(caller, messages, session)
+        began, spoken = time.monotonic(), ""
 
         async def place(now: Place) -> None:
             await items.put(Note(str(now)))
@@ -89,11 +95,15 @@ class Spoken:
         async def work() -> None:
             try:
                 async with asyncio.timeout(LONGEST), self._lanes.of(SYSTEM).turn(place):
-                    begun = told(lambda: after_boot(self._system, lambda: self._begun(caller, said, messages, person)))
+                    begun = told(lambda: after_boot(
+                        self._system, lambda: self._begun(caller, said, messages, person, before)
+                    ))
                     async for event in begun:
                         for item in telling.items(event):
                             await items.put(item)
-                await items.put(None if telling.spoke else Piece(telling.says("nothing")))
+                if not telling.spoke:
+                    await items.put(Piece(telling.says("nothing")))
+                await items.put(telling.answer(time.monotonic() - began))
                 await items.put(None)
             except TimeoutError:
                 await items.put(TimedOut(f"it is not over after {LONGEST:.0f} s and goes on without being told here"))
@@ -105,13 +115,16 @@ class Spoken:
             while (item := await items.get()) is not None:
                 if isinstance(item, Exception):
                     raise item
+                spoken += item.text if isinstance(item, Piece) else ""
+                if isinstance(item, Answer) and telling.run:
+                    self._threads.answered(caller, messages, spoken, telling.run)
                 yield item
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     def _begun(
-        self, caller: Caller, said: str, messages: Sequence[Turn], person: Callable[[], None]
+        self, caller: Caller, said: str, messages: Sequence[Turn], person: Callable[[], None], before: Before | None
     ) -> AsyncIterator[Event]:
         """The run of a sentence, or of an answer to what an earlier one was held for."""
         for form, answer in ((_YES, "once"), (_NO, "no")):
@@ -124,7 +137,7 @@ class Spoken:
             if match[1]:
                 language_ = words.language(said)
                 raise BadRequest(_SAID[language_]["gone"].format(id=name), "messages")
-        return self._system.run_sentence(said, caller)
+        return self._system.run_sentence(said, caller, before=before)
 
 
 class Telling:
@@ -136,8 +149,11 @@ class Telling:
         self._streamed: set[str] = set()
         self._far: dict[str, float] = {}
         self._within = ""
+        self._used: dict[str, int] = {}
         self.spoke = False
         """Whether anything was said."""
+        self.run = ""
+        """Which run it is of."""
 
     def says(self, which: str, **given: str) -> str:
         """One of the system's own sentences."""
@@ -146,6 +162,9 @@ class Telling:
     def items(self, event: Event) -> list[Piece | Note]:
         """What an event adds."""
         data: dict[str, Any] = event.data
+        self.run = str(data.get("run") or self.run)
+        if event.kind == "end":
+            self._used = data.get("usage") or {}
         if event.kind == "plan":
             return [Note(line) for line in self._plan(data["plan"])]
         if event.kind == "progress":
@@ -156,6 +175,14 @@ class Telling:
         }
         way = ways.get(event.kind)
         return self._say(way(data), str(data.get("step", "")) if event.kind == "text" else "") if way else []
+
+    def answer(self, seconds: float) -> Answer:
+        """What it took of the model that plans; nothing where that was not asked."""
+        used = self._used
+        return Answer(
+            "", SYSTEM, used.get("written", 0), seconds, prompt_tokens=used.get("prompt", 0),
+            cached_tokens=used.get("cached", 0),
+        )
 
     def _text(self, data: dict[str, Any]) -> str:
         self._streamed.add(str(data.get("step", "")))

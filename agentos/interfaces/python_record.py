@@ -7,7 +7,7 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed, Retry, UserError
+from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Failed, Retry, TooMany, UserError
 from agentos.interfaces.python_events import EndEvent, ErrorEvent, HeldEvent, PlanEvent, ReplyEvent, RunEvent, typed
 from agentos.interfaces.python_families import result_type
 from agentos.interfaces.python_into import into
@@ -15,7 +15,7 @@ from agentos.interfaces.show import clean, value
 from agentos.types.calls import Plan
 
 _ERRORS: dict[str, type[AgentosError]] = {
-    "user": UserError, "denied": DeniedError, "refused": DeniedError, "retry": Retry,
+    "user": UserError, "denied": DeniedError, "refused": DeniedError, "too_many": TooMany, "retry": Retry,
 }
 _BOX = "border:1px solid #8888;border-radius:6px;padding:.5em .8em;max-width:60em"
 

@@ -164,6 +164,7 @@ class Resident:
         await asyncio.gather(booting, return_exceptions=True)
         await self.system.stop()  # runs end here, and with them the streams that the servers wait for
         await asyncio.gather(*serving, return_exceptions=True)
+        await self._traffic.tracing.close()
         ending.cancel()
         return code
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Retry, UserError
+from agentos.errors import AgentosError, ApprovalNeeded, DeniedError, Retry, TooMany, UserError
 from agentos.kernel.render import render
+from agentos.syscall import Syscall
 from agentos.types import Approval, Call, Decision, Denied, Event, Json, NeedsPerson
 
 Tell = Callable[[Event], None]
@@ -21,6 +22,10 @@ YES = "--yes"
 
 class Dispatch(Protocol):
     """The only path to a syscall."""
+
+    def validated(self, call: Call) -> tuple[Call, Syscall]:
+        """The call with its arguments checked, under the names that rules know."""
+        ...
 
     def check(self, call: Call) -> Decision:
         """What policy says before the call is made."""
@@ -95,6 +100,6 @@ async def make(
 def kind_of(error: AgentosError) -> str:
     """An error in one word: who must act."""
     kinds: list[tuple[type[AgentosError], str]] = [
-        (DeniedError, "denied"), (ApprovalNeeded, "held"), (UserError, "user"), (Retry, "retry"),
+        (TooMany, "too_many"), (DeniedError, "denied"), (ApprovalNeeded, "held"), (UserError, "user"), (Retry, "retry"),
     ]
     return next((said for kind, said in kinds if isinstance(error, kind)), "failed")

@@ -22,16 +22,21 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, interrupt
 
+from agentos import tracing
 from agentos.dispatch.dispatcher import Dispatcher
 from agentos.errors import AgentosError, UserError
 from agentos.kernel import direct, words
-from agentos.kernel.planner import Correction, Planner
+from agentos.kernel.context import Past
+from agentos.kernel.conversing import Conversing
+from agentos.kernel.planner import Correction, Planner, Usage
 from agentos.kernel.state import RunState, call_for, outside, plan_of, ready, without_followers
 from agentos.registry import Registry
 from agentos.sealing import Sealer
-from agentos.types import Approval, Decision, Event, Json, NeedsPerson, Plan, Step
+from agentos.types import Allowed, Approval, Decision, Event, Json, NeedsPerson, Plan, Step
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
+FROM_CONTEXT = "from-context"
+"""The rule by which a call that destroys waits where the conversation said what."""
 Next = Literal["confirm", "run", "repair", "respond"]
 
 
@@ -41,22 +46,34 @@ class Nodes:
     def __init__(
         self, planner: Planner, dispatcher: Dispatcher, table: Registry, ended: Callable[[RunState], None]
     ) -> None:
-        """What the steps work with; `ended` hears of every sentence's run when it has come to its end."""
+        """What the steps work with; `ended` hears of the end of every run of a sentence that says its plan itself."""
         self._ended = ended
         self._planner = planner
+        self._conversing = Conversing(planner, table)
         self._dispatcher = dispatcher
         self._table = table
 
     async def plan(self, state: RunState) -> dict[str, Any]:
         """Makes the plan, where none was given."""
         if "plan" in state:
-            plan = plan_of(state)
-        else:
-            planned = await self._planner.plan(state["sentence"], state["run"])
-            plan = planned.plan
-            state["answered"] = planned.answered
-        self._emit(Event("plan", {"plan": plan.to_json()}))
-        return {"plan": plan.to_json(), "answered": state.get("answered", "")}
+            self._emit(Event("plan", {"plan": state["plan"]}))
+            return {"plan": state["plan"], "answered": state.get("answered", "")}
+        past = Past.from_json(state.get("before", {}))
+        with tracing.span("plan") as traced:
+            meant = await self._conversing.plan(state["sentence"], state["run"], past)
+            _traced(traced, len(meant.plan.steps), meant.answered, meant.usage)
+        taken: list[Json] = [one.to_json() for one in meant.taken]
+        plan = meant.plan.to_json()
+        self._emit(Event("plan", {"plan": plan, **({"taken": taken} if taken else {})}))
+        if meant.said:
+            self._emit(Event("reply", {"text": meant.said}))
+        update = {
+            "plan": plan, "answered": meant.answered, "taken": taken, "in_context": meant.before,
+            "usage": asdict(meant.usage), "language": meant.language or state.get("language", "en"),
+        }
+        if meant.lacking is not None:
+            update["lacking"] = meant.lacking.to_json()
+        return update | ({"recalled": meant.past.to_json()} if past.said else {})
 
     async def authorize(self, state: RunState) -> Command[Next]:
         """Asks policy about every step that waits for nothing; what it denies runs into its denial."""
@@ -95,9 +112,13 @@ class Nodes:
     def _decision(self, state: RunState, step: Step) -> Decision | None:
         """What policy says; None where the step does not validate, which running it will tell."""
         try:
-            return self._dispatcher.check(call_for(state, step))
+            decision = self._dispatcher.check(call_for(state, step))
         except AgentosError:
             return None
+        # A yes that holds beforehand was given to what is named, and here it was told by what was said before.
+        if isinstance(decision, Allowed) and state.get("taken") and self._table[step.syscall].effect == "destroy":
+            return NeedsPerson(FROM_CONTEXT, "what it destroys was not named but taken from the conversation")
+        return decision
 
     async def confirm(self, state: RunState) -> Command[Literal["authorize"]]:
         """Waits, for days if need be, until a person has answered one of the held calls: whichever they name."""
@@ -122,7 +143,7 @@ class Nodes:
     def _shown(self, state: RunState, step: Step, approval: str) -> dict[str, Any]:
         """Exactly what would run."""
         call, entry = self._dispatcher.validated(call_for(state, step))
-        decision = self._dispatcher.check(call)
+        decision = self._decision(state, step)
         reason = decision.reason if isinstance(decision, NeedsPerson) else ""
         shown = {"approval": approval, "step": step.id, "syscall": call.syscall, "args": dict(call.args)}
         if call.outside:
@@ -160,8 +181,9 @@ class Nodes:
 
     def _after_all(self, state: RunState) -> Literal["repair", "respond"]:
         kinds = {failure["kind"] for failure in state.get("failures", {}).values()}
-        mendable = "user" in kinds and not kinds & {"denied", "refused"}
-        return "repair" if mendable and state.get("sentence") and not state.get("repaired") else "respond"
+        mendable = "user" in kinds and not kinds & {"denied", "refused", "too_many"}
+        alone = state.get("sentence") and not state.get("in_context")  # or a new plan would not know what was before
+        return "repair" if mendable and alone and not state.get("repaired") else "respond"
 
     async def repair(self, state: RunState) -> Command[Literal["authorize", "respond"]]:
         """Gives the model its error once; a plan that is no different ends the run."""
@@ -170,20 +192,26 @@ class Nodes:
         step, message = next((name, one["message"]) for name, one in failed.items() if one["kind"] == "user")
         if self._quotes(state, next(one for one in was.steps if one.id == step)):
             return Command(goto="respond", update={"repaired": True})
-        planned = await self._planner.plan(state["sentence"], state["run"], Correction(was, message))
+        with tracing.span("plan", agentos__plan__repair=True) as traced:
+            planned = await self._planner.plan(state["sentence"], state["run"], Correction(was, message))
+            _traced(traced, len(planned.plan.steps), planned.answered, planned.usage)
+        usage = asdict(Usage(**state.get("usage", {})) + planned.usage)
         kept = {step.id: state["results"][step.id] for step in was.steps if step.id in state.get("results", {})}
         same = {(s.syscall, repr(dict(s.args))) for s in planned.plan.steps} <= {
             (s.syscall, repr(dict(s.args))) for s in was.steps
         }
         if not planned.plan.steps or same:
-            return Command(goto="respond", update={"repaired": True})
+            return Command(goto="respond", update={"repaired": True, "usage": usage})
         done = {step.id: step for step in was.steps if step.id in kept}
         fresh = [step for step in planned.plan.steps if not _made_already(step, done)]
         renamed = {step.id: _same_step(step, done) or f"r{step.id}" for step in planned.plan.steps}
         steps = [*done.values(), *(_renamed(step, renamed) for step in fresh)]
         plan = Plan(was.id, tuple(steps), None)
         self._emit(Event("plan", {"plan": plan.to_json(), "repaired": True}))
-        update = {"plan": plan.to_json(), "failures": {}, "repaired": True, "attempt": state.get("attempt", 0) + 1}
+        update = {
+            "plan": plan.to_json(), "failures": {}, "repaired": True, "attempt": state.get("attempt", 0) + 1,
+            "usage": usage,
+        }
         return Command(goto="authorize", update=update)
 
     def _quotes(self, state: RunState, step: Step) -> bool:
@@ -200,7 +228,7 @@ class Nodes:
                 reply = words.partly(state.get("sentence", ""), done, count)
         if reply:
             self._emit(Event("reply", {"text": reply}))
-        if state.get("sentence"):
+        if state.get("sentence") and not state.get("in_context"):
             self._ended(state)
         return {}
 
@@ -260,6 +288,14 @@ def saver_on(connection: aiosqlite.Connection, sealer: Sealer) -> BaseCheckpoint
 def resume(approval: str, answer: str, by: str, reason: str) -> Command[Any]:
     """What goes into a graph that waits for a person: their answer, and to which held call."""
     return Command(resume={"approval": approval, "answer": answer, "by": by, "reason": reason})
+
+
+def _traced(span: tracing.Span, steps: int, answered: str, usage: Usage) -> None:
+    """How much a plan is and took."""
+    span.set("agentos.plan.steps", steps)
+    span.set("agentos.plan.answered", answered or "plan")
+    span.set("gen_ai.usage.input_tokens", usage.prompt)
+    span.set("gen_ai.usage.output_tokens", usage.written)
 
 
 def _same_step(step: Step, done: dict[str, Step]) -> str | None:

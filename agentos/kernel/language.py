@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agentos.errors import UserError
 from agentos.registry import Registry
@@ -31,6 +31,8 @@ class Missing:
 
     syscall: str
     parameter: str
+    step: str = field(default="", compare=False)
+    """Which of the plan's steps lacks it."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def parse(text: str, table: Registry) -> Parsed:
             reader.next("=")
             if reader.peek()[1] == "?":
                 reader.next("?")
-                missing.append(Missing(entry.name, name))
+                missing.append(Missing(entry.name, name, f"s{index}"))
             else:
                 args[name] = _read_value(reader)
             if reader.peek()[1] == ",":

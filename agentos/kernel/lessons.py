@@ -63,7 +63,8 @@ def write(table: Registry, folder: Path, *, rows: int = ROWS, seed: int = 0, mor
         raise Failed(f"the rows could not be written to {folder}: {error}. Nothing was begun") from error
     digest = hashlib.sha256(json.dumps([[r.shown, r.tail, r.plan] for r in learned]).encode()).hexdigest()
     recipe = {
-        "rows": len(learned), "tables": others + 1, "seed": seed, "share": SHARE, "data_sha256": digest, "examples": len(examples),
+        "rows": len(learned), "tables": others + 1, "seed": seed, "share": SHARE, "data_sha256": digest,
+        "examples": len(examples),
     }
     data = DataFile("kernel-lessons", folder / "train.parquet", digest, len(learned), COLUMNS, None)
     return Lessons(data, folder / "held.parquet", recipe)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from agentos.engines.traced import generating
 from agentos.errors import UserError
 from agentos.kernel import language, sheets, words
 from agentos.kernel.examples import Example, sayings
@@ -49,6 +50,20 @@ _BUSY = 2.0
 
 
 @dataclass(frozen=True)
+class Usage:
+    """Tokens that models read and wrote."""
+
+    prompt: int = 0
+    cached: int = 0
+    """Of the prompt's: those whose key-value state was reused."""
+    written: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Both together."""
+        return Usage(self.prompt + other.prompt, self.cached + other.cached, self.written + other.written)
+
+
+@dataclass(frozen=True)
 class Planned:
     """A plan and what it took."""
 
@@ -59,6 +74,14 @@ class Planned:
     """Probability of the plan among those that could have been written, where the engine tells."""
     answered: str = ""
     """What a plan without steps is: `chat`, `declined`, `asked`, `unsure` or `unplanned`."""
+    steps: tuple[Step, ...] = ()
+    """Of a plan that lacks arguments: the steps without them."""
+    missing: tuple[language.Missing, ...] = ()
+    """What it lacks."""
+    unsure: bool = False
+    """Whether a plan that lacks arguments is little more than a guess, so that none but the person may complete it."""
+    usage: Usage = Usage()
+    """What models were asked for it, a second attempt and small talk included."""
 
 
 @dataclass(frozen=True)
@@ -144,14 +167,20 @@ class Planner:
         if not sentence.strip():
             raise UserError("there is nothing to plan: the sentence is empty")
         started = time.monotonic()
-        if self._private:
-            planned = await self._planned_apart(sentence, name, correction)
-        else:
-            planned = await self._planned(sentence, name, correction)
+        spent: list[Completed] = []
+        way = self._planned_apart if self._private else self._planned
+        planned = await way(sentence, name, correction, spent)
         self._timed(time.monotonic() - started)
-        return planned
+        used = sum((Usage(one.prompt_tokens, one.cached_tokens, one.tokens) for one in spent), Usage())
+        return replace(planned, usage=used)
 
-    async def _planned_apart(self, sentence: str, name: str, correction: Correction | None) -> Planned:
+    def named(self, sentence: str) -> tuple[str, ...]:
+        """What of a sentence may be the name of something, as in its plans."""
+        return self._spans.find(sentence, self._known()).names
+
+    async def _planned_apart(
+        self, sentence: str, name: str, correction: Correction | None, spent: list[Completed]
+    ) -> Planned:
         redactor = Redactor()
 
         def without(text: str) -> str:
@@ -159,15 +188,19 @@ class Planner:
 
         if correction is not None:
             correction = Correction(_said(correction.plan, without), without(correction.error))
-        planned = await self._planned(without(sentence), name, correction)
-        return replace(planned, plan=_said(planned.plan, redactor.restore))
+        planned = await self._planned(without(sentence), name, correction, spent)
+        steps = _said(Plan(name, planned.steps), redactor.restore).steps
+        return replace(planned, plan=_said(planned.plan, redactor.restore), steps=steps)
 
-    async def _planned(self, sentence: str, name: str, correction: Correction | None) -> Planned:
+    async def _planned(
+        self, sentence: str, name: str, correction: Correction | None, spent: list[Completed]
+    ) -> Planned:
         for attempt in (1, 2):
             trained = correction is None and self._adapter() is not None
             found = (self._read_widely if trained else self._retrieval).find(sentence)
             request = self._read_off(sentence, found) if trained else self._shown(sentence, found, correction)
             completed = await _finish(await self._engine(), request)
+            spent.append(completed)
             try:
                 parsed = language.parse(completed.text, self._table)
                 steps = self.checked(parsed.steps, {(m.syscall, m.parameter) for m in parsed.missing})
@@ -177,15 +210,19 @@ class Planner:
                     return Planned(Plan(name, (), reply), completed, found, answered="unplanned")
                 correction = Correction(Plan(name), f"{completed.text!r}: {error}")
                 continue
+            sure, least = self._confidence(completed)
+            reads = all(self._table[step.syscall].effect == "read" for step in steps)
+            unsure = sure is not None and sure < least and not reads
             if parsed.missing:
                 reply = words.asked(sentence, parsed.missing, self._table)
-                return Planned(Plan(name, (), reply), completed, found, answered="asked")
+                return Planned(
+                    Plan(name, (), reply), completed, found, sure, "asked", steps, parsed.missing, unsure
+                )
             if parsed.chat:
-                return Planned(Plan(name, (), await self._small_talk(sentence)), completed, found, answered="chat")
+                reply = await self._small_talk(sentence, spent)
+                return Planned(Plan(name, (), reply), completed, found, answered="chat")
             if steps:
-                sure, least = self._confidence(completed)
-                reads = all(self._table[step.syscall].effect == "read" for step in steps)
-                if sure is not None and sure < least and not reads:
+                if unsure:
                     reply = words.unsure(sentence, language.write(steps, self._table))
                     return Planned(Plan(name, (), reply), completed, found, sure, "unsure")
                 return Planned(Plan(name, steps), completed, found, sure)
@@ -260,9 +297,10 @@ class Planner:
 
         return re.sub(r'"([^"\n]+)"', swap, found.guess.answer)
 
-    async def _small_talk(self, sentence: str) -> str:
+    async def _small_talk(self, sentence: str, spent: list[Completed]) -> str:
         turns = (Message("system", _SMALL_TALK), Message("user", sentence))
         completed = await _finish(await self._engine(), Generation(self._id("chat"), turns, max_tokens=40))
+        spent.append(completed)
         return completed.text.strip()
 
     def _id(self, kind: str) -> str:
@@ -270,9 +308,11 @@ class Planner:
 
 
 async def _finish(engine: Engine, request: Generation) -> Completed:
-    async for piece in engine.generate(request):
-        if isinstance(piece, Completed):
-            return piece
+    with generating(engine) as told:
+        async for piece in engine.generate(request):
+            if isinstance(piece, Completed):
+                told(piece.prompt_tokens, piece.tokens, piece.reason)
+                return piece
     raise AssertionError("an engine's stream ended without its Completed")
 
 

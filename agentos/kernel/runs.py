@@ -8,15 +8,18 @@ import dataclasses
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentos import tracing
 from agentos.errors import AgentosError, Failed, NotFound, UserError
 from agentos.kernel import direct, words
+from agentos.kernel.context import Before, Conversations
 from agentos.kernel.direct import Dispatch
 from agentos.kernel.edited import edited
 from agentos.kernel.graph import Graph, resume
+from agentos.kernel.heard import Heard
 from agentos.kernel.state import RunState
 from agentos.policy.held import Refused
 from agentos.registry import Registry
@@ -26,9 +29,7 @@ from agentos.types import Approval, Call, Caller, Event, Json, Plan, Step
 
 log = logging.getLogger(__name__)
 
-UNHEARD = 16 * 1024 * 1024
-"""Characters that a listener may be behind; one who reads no faster is told no more."""
-_EXIT = {"denied": 3, "refused": 3, "user": 2, "held": 4}
+_EXIT = {"denied": 3, "too_many": 3, "refused": 3, "user": 2, "held": 4}
 _TABLE = """
 create table if not exists runs (
     id text primary key, user text not null, state text not null, started real not null, ended real
@@ -48,52 +49,6 @@ class _Done:
 Work = Callable[[direct.Tell], Awaitable[_Done]]
 
 
-class Heard:
-    """What a run tells its listener. What nobody reads is not kept: a job's output has no end."""
-
-    def __init__(self) -> None:
-        """Nothing is told yet."""
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._behind = 0
-        self.gone = False
-        """Whether nobody listens any more."""
-
-    @property
-    def kept(self) -> int:
-        """Events that were not heard yet."""
-        return self._events.qsize()
-
-    def tell(self, event: Event | None) -> None:
-        """Keeps an event until it is heard; None is the end."""
-        if self.gone:
-            return
-        waits, self._behind = self._behind, self._behind + _size(event)
-        if event is not None and waits and self._behind > UNHEARD:
-            self.gone, run = True, event.data.get("run", "")
-            self._events.put_nowait(Event("error", {"run": run, "message": _BEHIND, "kind": "failed"}))
-            end: dict[str, Json] = {"ok": False, "exit_code": 1, "results": {}, "waiting": []}
-            self._events.put_nowait(Event("end", {"run": run, **end}))
-            event = None
-        self._events.put_nowait(event)
-
-    async def hear(self) -> AsyncGenerator[Event, None]:
-        """Each event as it comes, to the end."""
-        try:
-            while (event := await self._events.get()) is not None:
-                self._behind -= _size(event)
-                yield event
-        finally:
-            self.gone = True
-            self._events = asyncio.Queue()
-
-
-_BEHIND = "this was read so slowly that it is told no more; the run goes on. Ask for what it gave, or cancel it."
-
-
-def _size(event: Event | None) -> int:
-    return 256 + len(str(event.data.get("text") or "")) if event is not None else 0
-
-
 class Runs:
     """Starts, holds, continues and cancels runs. A run goes on when nobody listens any more."""
 
@@ -108,15 +63,19 @@ class Runs:
         self._table = table
         self._clock = clock
         self._tasks: dict[str, list[asyncio.Task[None]]] = {}
+        self._talks = Conversations()
         store.connection.executescript(_TABLE)
 
-    def sentence(self, text: str, caller: Caller, plan: str = "") -> AsyncIterator[Event]:
+    def sentence(
+        self, text: str, caller: Caller, plan: str = "", before: Before | None = None
+    ) -> AsyncIterator[Event]:
         """Plans a sentence and runs the plan, or runs the one that the person has made of it.
 
         Args:
             text: The sentence.
             caller: Whose it is.
             plan: In the plan language, as the person edited it; the model's own where empty.
+            before: What the client says of the conversation; where None, the caller's session is one.
 
         Raises:
             UserError: there is no sentence, it is longer than 10,000 characters, or the plan does not fit the table.
@@ -132,6 +91,9 @@ class Runs:
         else:
             given["sentence"] = text.strip()
         self._open(run, caller)
+        past = self._talks.begin(run, caller, before)
+        if not plan and (past.turns or past.said):
+            given["before"] = past.to_json()
         return self._listen(run, self._graphed(run, given))
 
     def call(
@@ -248,7 +210,8 @@ class Runs:
             events.tell(Event(event.kind, {"run": run, **event.data}))
 
         try:
-            done = await work(tell)
+            with tracing.span("run", agentos__run__id=run):
+                done = await work(tell)
             if done.state:
                 self._mark(run, done.state)
             if done.end is not None:
@@ -285,16 +248,16 @@ class Runs:
 
     async def _through(self, run: str, given: Any, tell: direct.Tell) -> _Done:
         config = _config(run)
-        answers = given is not None and not isinstance(given, dict)
-        if answers:
-            if not await self._waits(config, given.resume["approval"]):
+        kept = None if isinstance(given, dict) else await self._graph.aget_state(config)
+        if given is not None and kept is not None:
+            if not _waits(kept, given.resume["approval"]):
                 why = f"run {run!r} waits for no such answer; nothing was run"
                 tell(Event("error", {"message": why, "kind": "user"}))
                 return _Done("", Event("end", {"ok": False, "exit_code": 2, "results": {}, "waiting": []}))
             self._mark(run, "running")
         if isinstance(given, dict) and "plan" not in given:
             tell(Event("progress", {"message": "planning", "done": None, "total": None, "unit": ""}))
-        if given is None and not (await self._graph.aget_state(config)).next:
+        if given is None and kept is not None and not kept.next:
             return _Done("lost")  # it ended before its first checkpoint, or was a single call: the audit trail has it
         stream = self._graph.astream(given, config, stream_mode=["custom", "updates"], durability="sync")
         async for mode, chunk in stream:
@@ -303,15 +266,12 @@ class Runs:
             elif mode == "updates" and isinstance(chunk, dict):
                 for held in (item for waiting in chunk.get("__interrupt__", ()) for item in waiting.value):
                     tell(Event("held", held))
+                if isinstance(given, dict) and isinstance(made := chunk.get("plan"), dict):
+                    self._talks.keep({**given, **made}, self._table, self._dispatcher.validated)  # type: ignore[typeddict-item]
         state: RunState = (await self._graph.aget_state(config)).values  # type: ignore[assignment]
-        return _Done("waiting" if state.get("held") else "done", _end(state))
-
-    async def _waits(self, config: Any, approval: str) -> bool:
-        """Whether a run waits for that answer. What the graph is given is kept with its checkpoint, and a wrong answer
-        would be found there by the next.
-        """
-        kept = await self._graph.aget_state(config)
-        return "confirm" in kept.next and approval in kept.values.get("held", {}).values()
+        self._talks.keep(state, self._table, self._dispatcher.validated)
+        told = kept.values.get("usage") if kept is not None else None
+        return _Done("waiting" if state.get("held") else "done", _end(state, told))
 
     def _mark_failed(self, run: str) -> None:
         try:
@@ -333,8 +293,15 @@ def _config(run: str) -> Any:
     return {"configurable": {"thread_id": run}, "recursion_limit": 100}
 
 
-def _end(state: RunState) -> Event:
-    """How a run ended, or why it waits."""
+def _waits(kept: Any, approval: str) -> bool:
+    """Whether a run waits for that answer. What the graph is given is kept with its checkpoint, and a wrong answer
+    would be found there by the next.
+    """
+    return "confirm" in kept.next and approval in kept.values.get("held", {}).values()
+
+
+def _end(state: RunState, told: Mapping[str, int] | None = None) -> Event:
+    """How a run ended, or why it waits; with what its planner's model was asked, less what was told of before."""
     results: dict[str, Json] = {name: given["result"] for name, given in state.get("results", {}).items()}
     waiting: list[Json] = list(state.get("held", {}).values())
     kinds = [failure["kind"] for failure in state.get("failures", {}).values() if failure["kind"] != "skipped"]
@@ -345,4 +312,6 @@ def _end(state: RunState) -> Event:
         code = 4
     elif state.get("answered") not in ("", None, "chat"):
         code = 1
-    return Event("end", {"ok": code == 0, "exit_code": code, "results": results, "waiting": waiting})
+    used: dict[str, Json] = {name: n - (told or {}).get(name, 0) for name, n in state.get("usage", {}).items()}
+    end: dict[str, Json] = {"ok": code == 0, "exit_code": code, "results": results, "waiting": waiting}
+    return Event("end", {**end, "usage": used} if used else end)

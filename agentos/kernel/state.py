@@ -22,6 +22,18 @@ class RunState(TypedDict, total=False):
     yes: bool
     """Whether the caller confirmed beforehand what they may confirm."""
     plan: dict[str, Any]
+    before: dict[str, Any]
+    """What was said before in the conversation (context.py); absent where nothing was, or the plan was given."""
+    recalled: dict[str, Any]
+    """The same, where it had to be planned again."""
+    in_context: bool
+    """Whether the plan was made with what was said before, so that the sentence alone does not say it."""
+    taken: list[dict[str, str]]
+    """Arguments that came from what was said before."""
+    lacking: dict[str, Any]
+    """The plan as far as it goes, where the person is asked for more."""
+    usage: dict[str, int]
+    """Tokens that the planner's model read (`prompt`, of them `cached`) and wrote (`written`)."""
     answered: str
     """What a plan without steps is: `chat`, `declined`, `asked` or `unplanned`."""
     results: dict[str, dict[str, Json]]
@@ -66,6 +78,8 @@ def call_for(state: RunState, step: Step) -> Call:
     """
     args = {name: _filled(value, state) for name, value in step.args.items()}
     outside = {name: source for name, value in step.args.items() if (source := _source(value, state))}
+    earlier = [one for one in state.get("taken", ()) if one["step"] == step.id and one.get("source")]
+    outside |= {one["parameter"]: f"{one['source']}, earlier in the conversation" for one in earlier}
     ident = f"{state['run']}.{state.get('attempt', 0)}.{step.id}"
     return Call(ident, step.syscall, args, caller_of(state), outside)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from agentos.kernel.language import Missing
 from agentos.registry import Registry
@@ -55,3 +55,35 @@ def partly(sentence: str, done: int, count: int) -> str:
     if language(sentence) == "zh":
         return f"{count} 步中完成了 {done} 步。"
     return f"{done} of {count} steps succeeded."
+
+
+def taken(pairs: Iterable[tuple[str, str]]) -> str:
+    """What a word was taken to mean: `it: zeta`."""
+    return "; ".join(f"{word}：{value}" if language(word) == "zh" else f"{word}: {value}" for word, value in pairs)
+
+
+def between(sentence: str, candidates: Sequence[str]) -> str:
+    """The candidates for what is asked."""
+    listed = list(dict.fromkeys(candidates))[:5]
+    if language(sentence) == "zh":
+        return f"是{'，还是'.join(listed)}？"
+    return f" It may be {' or '.join(listed)}."
+
+
+def labels(sentence: str, examples: Sequence[str]) -> str:
+    """How an answer says which of several arguments it gives."""
+    if language(sentence) == "zh":
+        return f"请说明是哪一个参数，例如：{'，或 '.join(examples)}。"
+    return f" Say which of them it is, for example: {', or '.join(examples)}."
+
+
+def instead(sentence: str, name: str, places: Sequence[str]) -> str:
+    """The plan before names several things in whose place another could come."""
+    if language(sentence) == "zh":
+        return f"什么都没有执行。{name} 应该代替哪一个：{'，还是 '.join(places)}？请说出完整的句子。"
+    return f"Nothing was run. Which is {name} to take the place of: {' or '.join(places)}? Please say it in full."
+
+
+def left(sentence: str) -> str:
+    """The person took back what was asked."""
+    return "好的，什么都没有执行。" if language(sentence) == "zh" else "All right; nothing was run."

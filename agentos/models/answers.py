@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import fields, replace
 from typing import Protocol, cast
 
+from agentos.engines.traced import generating, predicting
 from agentos.errors import Failed
 from agentos.models.choice import REMOTE
 from agentos.models.costs import Costs
@@ -97,6 +98,16 @@ async def generate(
         UserError: the prompt is longer than the context.
         Failed: the engine ended in the middle of it.
     """
+    with generating(engine) as told:
+        given = await _generated(engine, name, request, ctx=ctx, meter=meter, costs=costs, outgoing=outgoing)
+        told(given.prompt_tokens, given.tokens, given.finish_reason)
+    return given
+
+
+async def _generated(
+    engine: Engine, name: str, request: Generation, *, ctx: Context, meter: Meter, costs: Costs,
+    outgoing: Outgoing | None,
+) -> Answer:
     answer = cast(AsyncGenerator[Token | Completed, None], engine.generate(request))
     leaving = None if outgoing is None else outgoing.reply(ctx.caller, name, said(request))
     count, pieces, started, likely = meter.token, 0, time.monotonic(), Aligned()
@@ -203,7 +214,8 @@ async def predict(
     for start in range(0, len(texts), BATCH):
         if len(texts) > BATCH:
             await ctx.progress(f"asking {name}", start, len(texts), "texts")
-        part = await engine.predict(texts[start : start + BATCH])
+        with predicting(engine, len(texts[start : start + BATCH])):
+            part = await engine.predict(texts[start : start + BATCH])
         if name.startswith(REMOTE):
             costs.record(ctx.caller.user, name, part)
             paid += part.cost or 0.0

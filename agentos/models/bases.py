@@ -14,7 +14,7 @@ from agentos.models import adapted
 from agentos.models.catalog import catalog
 from agentos.models.choice import REMOTE
 from agentos.models.library import Library
-from agentos.models.shelf import Shelf, Stored, link
+from agentos.models.shelf import Shelf, Stored, is_private, link
 from agentos.types import Base, Json, Progress
 
 
@@ -46,6 +46,11 @@ class Bases:
         if name.startswith(REMOTE):
             raise UserError(f"{name!r} is served by another machine, whose weights cannot be trained; name one of this")
         stored = await self._library.stored(name, progress)
+        if is_private(stored):
+            raise UserError(
+                f"{name!r} is private, and what is trained of it would not be; nothing was begun. First:"
+                f" agentos private model {name} --off"
+            )
         if stored.quantized is not None:
             raise UserError(
                 f"{name!r} has {stored.quantized.get('bits')} bits a weight and cannot be trained; train "

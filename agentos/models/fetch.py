@@ -19,6 +19,7 @@ import httpx
 
 from agentos.errors import Failed
 from agentos.models.sources import Fetch, Unreachable, pip
+from agentos.sealing.files import opened
 from agentos.types.units import show_bytes
 
 TRIES = 5
@@ -227,8 +228,8 @@ async def _by_pip(what: Fetch, part: Part) -> None:
 
 
 def digest(path: Path) -> str:
-    """The sha256 of a file."""
-    with path.open("rb") as stream:
+    """The sha256 of a file, of what it holds in clear."""
+    with opened(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agentos.errors import Failed
+from agentos.sealing.files import opened, size_of
 
 _LONGEST = 100_000_000
 SIZES: Mapping[str, int] = {
@@ -40,8 +41,8 @@ def read_safetensors(path: Path) -> SafetensorsHeader:
     Raises:
         Failed: the file is truncated or hostile; the message says how.
     """
-    size = path.stat().st_size
-    with path.open("rb") as stream:
+    size = size_of(path)
+    with opened(path) as stream:
         length = int.from_bytes(stream.read(8), "little")
         if size < 10 or not 2 <= length <= min(_LONGEST, size - 8):
             raise Failed(f"a header of {length} bytes is claimed in a file of {size}: not safetensors, or truncated")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from agentos.config import Settings
@@ -86,15 +87,30 @@ class Library:
         except NotFound:
             return self._shelf.get(model)
 
+    async def _verified(self, stored: Stored) -> Stored:
+        found = await asyncio.to_thread(self._shelf.signer.verify, stored.path)
+        if found.signed == "altered":
+            raise Failed(
+                f"{stored.name!r} is not what was stored: {found.reason}; nothing was loaded. Delete it and pull it"
+                f" again, or put {stored.path} back from a copy: agentos models verify {stored.name}"
+            )
+        if found.signed == "no" and self._settings.signed_models:
+            raise Failed(
+                f"{stored.name!r} has no signature that counts here ({found.reason}), and the setting `signed_models`"
+                f" asks for one; nothing was loaded. If it is to be trusted: agentos models sign {stored.name}"
+            )
+        return stored
+
     async def stored(self, name: str, progress: Progress) -> Stored:
-        """A model on disk, pulled first where the catalog has it.
+        """A model on disk as it was signed, pulled first where the catalog has it.
 
         Raises:
-            Failed: it is not there, and cannot be fetched.
+            Failed: it is not there and cannot be fetched, was altered, or nobody signed it and the setting
+                `signed_models` asks for that.
         """
         stored = self._shelf.get(name)
         if stored is not None:
-            return stored
+            return await self._verified(stored)
         if name not in catalog() or self._settings.offline:
             raise Failed(
                 f"{name!r} is not on this machine"

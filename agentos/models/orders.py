@@ -17,7 +17,7 @@ from agentos.models.meter import Meters
 from agentos.models.remembered import Key, Remembered
 from agentos.models.remotes import Remotes
 from agentos.models.resident import Order
-from agentos.models.shelf import Shelf, Stored
+from agentos.models.shelf import Shelf, Stored, is_private
 from agentos.types import Engine, ModelSpec
 
 _MORE = 102
@@ -59,6 +59,8 @@ class Orders:
         if replicas > 1:
             if chosen != "vllm":
                 raise UserError(f"only vllm runs replicas; {name!r} would be loaded with {chosen}. Nothing was loaded.")
+            if stored is not None and is_private(stored):
+                raise UserError(f"{name!r} is private and opened for one engine alone; nothing was loaded.")
             chosen = f"vllm*{replicas}"
         where = cast(Literal["auto", "cpu", "gpu"], device)
         path, adapter = self._paths(stored)

@@ -21,7 +21,7 @@ from agentos.models import child, memory
 from agentos.models.catalog import catalog
 from agentos.models.fetch import full_disk, room
 from agentos.models.locks import held
-from agentos.models.shelf import Shelf, Stored
+from agentos.models.shelf import Shelf, Stored, is_private
 from agentos.types import Completed, Engine, Generation, Measured, ModelSpec, Progress, Prompt, Quantized, Token
 from agentos.types.units import show_bytes
 
@@ -115,6 +115,11 @@ def check(stored: Stored, bits: int, name: str, shelf: Shelf) -> None:
         raise UserError(
             f"{stored.name!r} is a model of kind {stored.kind!r}; models that write text can be quantized. "
             "Nothing was changed"
+        )
+    if is_private(stored):
+        raise UserError(
+            f"{stored.name!r} is private, and what is made of it would not be; nothing was changed. First:"
+            f" agentos private model {stored.name} --off"
         )
     said = json.loads((stored.path / "config.json").read_text("utf-8"))
     if stored.quantized or "quantization_config" in said:

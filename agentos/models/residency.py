@@ -15,6 +15,7 @@ from agentos.errors import Failed, UserError
 from agentos.models.admission import Admission
 from agentos.models.beside import silent
 from agentos.models.budget import HOST, Budget
+from agentos.models.clear import load
 from agentos.models.eviction import Eviction, Frugal
 from agentos.models.expiry import Expiry
 from agentos.models.joined import Joined
@@ -177,7 +178,7 @@ class Residency:
         return min(cards) if cards and order.engine.startswith("vllm") else self.budget.most(order.spec.name)
 
     async def _watched(self, engine: Engine, spec: ModelSpec, tell: Progress) -> LoadedModel:
-        loading = asyncio.ensure_future(engine.load(spec, tell))
+        loading = asyncio.ensure_future(load(engine, spec, tell))
         try:
             while not (await asyncio.wait({loading}, timeout=_LOOK))[0]:
                 memory = await asyncio.to_thread(engine.memory)  # it reads what /proc says of gibibytes

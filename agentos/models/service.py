@@ -144,7 +144,8 @@ class ModelService:
         held, stored = self.residency.get(name), self._shelf.get(name)
         engine = held.loaded.engine if held else "transformers"
         need = self._orders.need(name, stored, engine, "auto")[0] if stored else None
-        return views.card(name, held, stored, self.residency.now(), need)
+        signed = self._shelf.signer.glance(stored.path) if stored else ""
+        return views.card(name, held, stored, self.residency.now(), need, signed=signed)
 
     def _resolve(self, model: str) -> str:
         model = self._orders.remotes.full(model)
@@ -229,7 +230,7 @@ class ModelService:
         stored = None if remote else await self._library.stored(name, progress)
         if stored is not None and stored.kind == adapted.KIND:
             under = adapted.named(stored.base, [item.name for item in self._shelf.all()])
-            if under in catalog():
+            if under in catalog() or self._shelf.get(under) is not None:
                 await self._library.stored(under, progress)
         order = self._orders.make(name, stored, engine, device, replicas=replicas, keep=keep)
         if here is None:

@@ -14,6 +14,9 @@ from typing import Any
 
 from agentos.errors import Failed, UserError
 from agentos.models.fetch import digest
+from agentos.models.signing import Signer
+from agentos.sealing.files import is_sealed
+from agentos.sealing.private import Sealed, change
 
 MANIFEST = "model.json"
 
@@ -56,6 +59,7 @@ class Shelf:
     def __init__(self, root: Path) -> None:
         """The store at `root`."""
         self.root = root
+        self.signer = Signer(root.parent)
 
     def folder(self, name: str) -> Path:
         """Where a model of that name lies.
@@ -98,13 +102,23 @@ class Shelf:
         manifest = asdict(stored)
         del manifest["path"]
         (work / MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
+        self.signer.sign(work, name, weights)
         _settle(work)
         work.chmod(0o755)
         try:
             work.rename(stored.path)
         except OSError as error:
             raise Failed(f"{name!r} is stored already at {stored.path}; it was left as it is") from error
+        self.signer.keep(stored.path)
         return stored
+
+    def private(self, stored: Stored, private: bool) -> Sealed:
+        """Seals a model's weights, or opens them for good.
+
+        Raises:
+            Failed: the key cannot be read, or the disk refuses.
+        """
+        return change(self.root.parent, [stored.path / name for name in stored.weights], private)
 
     def sweep_of(self, name: str) -> None:
         """Removes what killed processes left of building one model; its lock must be held."""
@@ -139,6 +153,11 @@ def link(source: Path, target: Path) -> None:
                 os.link(path, there)
             except OSError:
                 shutil.copyfile(path, there)
+
+
+def is_private(stored: Stored) -> bool:
+    """Whether a model's weights are sealed on disk."""
+    return any(is_sealed(stored.path / name) for name in stored.weights)
 
 
 def intact(stored: Stored) -> bool:

@@ -86,7 +86,9 @@ def _row(name: str, held: Resident | None, stored: Stored | None) -> ModelRow:
     return ModelRow(name, "catalog", parameters, entry.size if entry else 0, licence, far)
 
 
-def card(name: str, held: Resident | None, stored: Stored | None, now: float, need: Need | None) -> ModelCard:
+def card(
+    name: str, held: Resident | None, stored: Stored | None, now: float, need: Need | None, *, signed: str
+) -> ModelCard:
     """All that is known of one model; `now` is by the clock of expiry."""
     entry = catalog().get(name)
     known = stored or entry
@@ -108,6 +110,7 @@ def card(name: str, held: Resident | None, stored: Stored | None, now: float, ne
         base=stored.base if stored else "",
         quantized=stored.quantized if stored else None,
         trained=stored.trained if stored else None,
+        signed=signed,
         loaded=None if held is None else _loaded(held, now),
     )
 

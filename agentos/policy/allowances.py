@@ -33,7 +33,9 @@ class Allowances:
         """Takes the most that a call may need; no, where a quota has no room, and nothing was taken."""
         return self._ask(call, entry, dry=False)
 
-    def settle(self, call: Call, entry: Syscall, result: Mapping[str, Json] | None, pieces: int) -> None:
+    def settle(
+        self, call: Call, entry: Syscall, result: Mapping[str, Json] | None, pieces: int, *, cancelled: bool = False
+    ) -> None:
         """Counts what a call took.
 
         Args:
@@ -41,13 +43,18 @@ class Allowances:
             entry: The syscall.
             result: What it gave; None where it failed or was cancelled.
             pieces: Of text that it has told, of about a token each.
+            cancelled: Whether it was cancelled: a remote model may have been sent the prompt by then, and who runs it
+                asks for what it read.
         """
         if self._quotas.since(call.id) is None:
             return
         most = self._most(call, entry)
         if result is None:  # a provider may ask for all of it, and nobody says
-            took = {"tokens": pieces + self._about(call) if pieces else 0.0, "cost": most.get("cost", 0.0)}
-            self._quotas.settle(call.id, took if pieces else {**took, "cost": 0.0})
+            about, asks = self._about(call), self._price(str(call.args.get("model", "")))
+            took = {"tokens": pieces + about, "cost": most.get("cost", 0.0)} if pieces else {}
+            if not pieces and cancelled and asks is not None and "tokens" in most:
+                took = {"tokens": about, "cost": about * asks[0]}
+            self._quotas.settle(call.id, took)
             return
         tokens, read = _number(result.get("tokens")), result.get("prompt_tokens")
         if "max_tokens" in call.args:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Literal
 
 from agentos.errors import DeniedError, UserError, unknown
-from agentos.policy.audit import audited_args, entry_of
+from agentos.policy.acts import OWN, Trail, act
+from agentos.policy.audit import entry_of
+from agentos.policy.audited import audited_args
 from agentos.policy.held import EXPIRED, HELD, TABLES, Held, Refused, Standing, digest_of, outcome
 from agentos.policy.scopes import covers, lacking
 from agentos.registry import Registry
@@ -25,6 +27,8 @@ Answer = Literal["once", "session", "always", "no"]
 Approves = Callable[[Call, Syscall, Caller], Decision]
 """Whether a caller may say yes to a held call; `Monitor.approves`."""
 DAY = 86400.0
+PENDING = 100
+"""Calls of one user that may wait, and replies."""
 
 
 class Approvals:
@@ -32,7 +36,7 @@ class Approvals:
 
     def __init__(
         self, store: Store, registry: Registry, approves: Approves, clock: Callable[[], float] = time.time, *,
-        lasts: Seconds = DAY,
+        lasts: Seconds = DAY, most: int = PENDING, trail: Trail | None = None,
     ) -> None:
         """Makes the tables.
 
@@ -42,15 +46,32 @@ class Approvals:
             approves: What the rules say to who would answer.
             clock: Seconds since the epoch.
             lasts: How long a call can be answered.
+            most: How many calls of one user may wait.
+            trail: Where a yes that is given beforehand is recorded.
         """
         self._store = store
         self._registry = registry
         self._approves = approves
         self._clock = clock
-        self._lasts = lasts
+        self._lasts, self._most, self._trail = lasts, most, trail
         self._sealer = Sealer(store.path.parent, "held calls")
         store.connection.executescript(TABLES)
         store.add_column("approvals", "outside", "text not null default ''")
+
+    def full(self, call: Call) -> Denied | None:
+        """No, where so many calls of a user wait that this one cannot; None of one that is held already."""
+        user = call.caller.user
+        (count, known) = self._store.connection.execute(
+            "select count(*), coalesce(max(call = ?), 0) from approvals where answer = '' and created > ? and user = ?",
+            (call.id, self._clock() - self._lasts, user),
+        ).fetchone()
+        if count < self._most or known:
+            return None
+        return Denied("pending-limit", (
+            f"{count} calls of {user} wait for a person already, and no more than {self._most} can; answer some of them"
+            " or take them back (`agentos approvals` lists them, `agentos refuse ID`), then ask again. The setting"
+            " pending_limit says how many"
+        ))
 
     def hold(self, call: Call, effect: Effect, reason: str, run: str) -> str:
         """Keeps a call until somebody answers; its id. A call that is held already keeps its place."""
@@ -99,15 +120,20 @@ class Approvals:
             self.settle(held.id, "expired", "policy", self._late())
         return found
 
-    def held(self, approval: str) -> Held:
+    def held(self, approval: str, by: Caller | None = None) -> Held:
         """One held call, answered or not.
+
+        Args:
+            approval: Its id.
+            by: Who asks, who is told of no others than they may see.
 
         Raises:
             NotFound: there is none of that id.
         """
         row = self._store.connection.execute(f"select {HELD} from approvals where id = ?", (approval,)).fetchone()
         if row is None:
-            raise unknown("held call", approval, [item.id for item in self.pending()])
+            seen = None if by is None else self.pending(None if by.role == "admin" else by.user)
+            raise unknown("held call", approval, None if seen is None else [item.id for item in seen])
         return self._held(row)
 
     def answered(self, approval: str) -> Approval | Refused | None:
@@ -131,17 +157,18 @@ class Approvals:
         """
         if answer not in ("once", "session", "always", "no"):
             raise UserError(f"{answer!r} is no answer; say once, session, always or no. The call still waits.")
-        with self._store.transaction() as db:
-            held = self.held(approval)
-            self._may_answer(held, by, answer)
-            if held.state == EXPIRED:
-                at = time.strftime("%Y-%m-%d %H:%M", time.localtime(held.expires))
-                raise UserError(f"{approval!r} expired on {at}: {self._late()}. It was not run and will not be; ask for"
-                                " it again.")
-            if held.answer:
-                raise UserError(f"{approval!r} was answered already ({held.answer}); nothing was changed")
-            if answer == "session" and not held.session:
-                raise UserError("the call belongs to no session; answer once or always. The call still waits.")
+        held = self.held(approval, by)  # nothing is awaited from here on, so that it stays as it is found
+        self._may_answer(held, by, answer)
+        if held.state == EXPIRED:
+            at = time.strftime("%Y-%m-%d %H:%M", time.localtime(held.expires))
+            raise UserError(f"{approval!r} expired on {at}: {self._late()}. It was not run and will not be; ask for"
+                            " it again.")
+        if held.answer:
+            raise UserError(f"{approval!r} was answered already ({held.answer}); nothing was changed")
+        if answer == "session" and not held.session:
+            raise UserError("the call belongs to no session; answer once or always. The call still waits.")
+        rule = f"r{secrets.token_hex(4)}" if answer in ("session", "always") else ""
+        with self._granting(rule, held, by, answer), self._store.transaction() as db:
             kept = json.dumps(
                 audited_args(entry_of(self._registry, held.syscall), held.arguments), ensure_ascii=False
             )
@@ -150,8 +177,8 @@ class Approvals:
                 " where id = ?",
                 (answer, by.user, reason, self._clock(), kept, approval),
             )
-            if answer in ("session", "always"):
-                self._grant(db, held, by, answer, kept)
+            if rule:
+                self._grant(rule, held, by, answer, kept)
         said = outcome(self.held(approval))
         assert said is not None
         return said
@@ -206,7 +233,8 @@ class Approvals:
         with self._store.transaction() as db:
             known = {item.id: item for item in self.rules()}
             if rule not in known:
-                raise unknown("standing rule", rule, list(known))
+                mine = None if by is None or by.role == "admin" else by.user
+                raise unknown("standing rule", rule, [item.id for item in self.rules(mine)])
             if by is not None and by.role != "admin" and by.user != known[rule].user:
                 raise DeniedError("taking back another person's yes takes an administrator; nothing was changed")
             db.execute("delete from standing where id = ?", (rule,))
@@ -260,11 +288,18 @@ class Approvals:
     def _late(self) -> str:
         return f"nobody answered within {show_seconds(self._lasts)}"
 
-    def _grant(self, db: sqlite3.Connection, held: Held, by: Caller, scope: str, kept: str) -> None:
-        destroys = held.effect == "destroy"
+    def _granting(self, rule: str, held: Held, by: Caller, scope: str) -> AbstractContextManager[object]:
+        """A yes that is given beforehand is on the trail before it holds."""
+        if not rule or self._trail is None:
+            return nullcontext()
+        said = {"id": rule, "user": held.user, "syscall": held.syscall, "scope": scope, "approval": held.id}
+        return act(self._trail, by, "rules.grant", said, OWN if by.user == held.user else "admin-everything")
+
+    def _grant(self, rule: str, held: Held, by: Caller, scope: str, kept: str) -> None:
+        db, destroys = self._store.connection, held.effect == "destroy"
         (digest,) = db.execute("select digest from approvals where id = ?", (held.id,)).fetchone()
         db.execute(
             "insert into standing values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            ("r" + secrets.token_hex(4), held.user, held.syscall, digest if destroys else "", scope,
+            (rule, held.user, held.syscall, digest if destroys else "", scope,
              held.session if scope == "session" else "", by.user, self._clock(), kept if destroys else "{}", held.id),
         )

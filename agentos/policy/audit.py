@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 from agentos.errors import Failed, NotFound
 from agentos.policy import exporting, verifying
+from agentos.policy.audited import audited_args, from_outside, named_args
 from agentos.policy.covering import Cover
 from agentos.policy.headfile import Heads
 from agentos.policy.heads import FOLDER, Head, own_key
 from agentos.policy.since import moment
 from agentos.policy.trail import COLUMNS, TABLES, compact, row_hash
 from agentos.policy.verifying import Verified
-from agentos.redact.logged import hidden
 from agentos.registry import Registry
 from agentos.sealing import Sealer
 from agentos.store import Store
@@ -36,8 +34,6 @@ from agentos.types import Allowed, Approval, AuditRow, AuditRows, Call, Caller, 
 Outcome = Literal["done", "failed", "refused", "interrupted", "confirmed", "cancelled"]
 SHOWN = 50
 """Most rows one search gives."""
-_LONGEST, _SHORT = 200, 64
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 @dataclass(frozen=True)
@@ -65,13 +61,15 @@ class Audit:
         self._cover = Cover(Heads(self._folder, clock), store.connection, sync=store.sync)
 
     def decided(
-        self, call: Call, decision: Decision, approval: Approval | None = None, *, awaited: bool = False
+        self, call: Call, decision: Decision, approval: Approval | None = None, *, awaited: bool = False,
+        named: bool = False,
     ) -> int:
         """Records a decision; when it returns, the row is on disk and the effect may begin.
 
         Unless it lets a read through, a signed head covers it, too. A call that is held again keeps the row it has; the
         next decision on it closes that row. A call that is let through and `awaited` has no effect but its answer, of
-        which nothing is let out before `lasting` has returned: its row need not be on disk before that.
+        which nothing is let out before `lasting` has returned: its row need not be on disk before that. The arguments
+        of what is `named` (administration, which is no syscall) say what it is on, and are kept as names.
 
         Raises:
             Failed: the disk refuses, or somebody else changed the trail; the call must not run.
@@ -88,7 +86,10 @@ class Audit:
             row = self._append(
                 db, call=call.id, user=caller.user, role=caller.role, session=caller.session, door=caller.door,
                 syscall=call.syscall, decision=word, rule=decision.rule,
-                arguments=compact(audited_args(entry, call.args) | _outside(call)),
+                arguments=compact(
+                    named_args(call.args, exact=word == "allow") if named
+                    else audited_args(entry, call.args) | from_outside(call)
+                ),
                 approval=approval.id if approval else "", approved_by=approval.by if approval else "",
                 outcome="refused" if word == "deny" else "pending",
             )
@@ -268,43 +269,6 @@ def entry_of(registry: Registry, name: str) -> Syscall | None:
         return registry[name]
     except NotFound:
         return None
-
-
-def audited_args(entry: Syscall | None, args: Mapping[str, Json]) -> dict[str, Json]:
-    """Arguments as the trail keeps them: private text by length and hash, and so is what no signature names."""
-    kinds = {param.name: param.kind for param in entry.params} if entry else {}
-    return {
-        name: _hidden(value) if kinds.get(name, "private") == "private" else _plain(value)
-        for name, value in args.items()
-        if value is not None
-    }
-
-
-def _outside(call: Call) -> dict[str, Json]:
-    """Which arguments text from outside went into, under a name that no parameter can have."""
-    return {"$outside": dict(call.outside)} if call.outside else {}
-
-
-def _plain(value: Json) -> Json:
-    if isinstance(value, str):
-        said = _names(value) if len(value) <= _SHORT else hidden(_CREDENTIALS.sub("***", value))
-        return said if len(said) <= _LONGEST else said[:_LONGEST] + f"… ({len(said)} characters)"
-    if isinstance(value, list):
-        return [_plain(item) for item in value[:SHOWN]]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return value
-
-
-@lru_cache(512)
-def _names(value: str) -> str:
-    """A short text without private values; they are mostly names, the same again and again."""
-    return hidden(_CREDENTIALS.sub("***", value))
-
-
-def _hidden(value: Json) -> Json:
-    text = value if isinstance(value, str) else compact(value)
-    return {"length": len(text), "sha256": hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]}
 
 
 def ruling(decision: Decision) -> str:

@@ -12,6 +12,7 @@ from functools import partial
 from agentos.config import Settings
 from agentos.engines.prices import price
 from agentos.errors import Failed
+from agentos.policy.acts import Changes
 from agentos.policy.allowances import Allowances
 from agentos.policy.approvals import Approvals
 from agentos.policy.audit import Audit
@@ -22,6 +23,7 @@ from agentos.policy.monitor import Monitor
 from agentos.policy.owners import Owners
 from agentos.policy.people import People
 from agentos.policy.quotas import Quotas
+from agentos.policy.reviews import Reviews
 from agentos.policy.roles import Roles
 from agentos.registry import Registry
 from agentos.store import Store
@@ -46,6 +48,7 @@ class Governance:
     allowances: Allowances
     monitor: Monitor
     approvals: Approvals
+    reviews: Reviews
     audit: Audit
 
     def forget(self, kind: str, name: str) -> None:
@@ -71,10 +74,6 @@ class Governance:
                 log.warning("held calls whose time is over wait to be closed: %s", error)
             await asyncio.sleep(_LOOK)
 
-    async def close(self) -> None:
-        """Closes what is open."""
-        self.quotas.close()
-
 
 def govern(
     settings: Settings, store: Store, registry: Registry, owner_of: Callable[[str, str], str | None],
@@ -83,7 +82,7 @@ def govern(
     """Makes them.
 
     Args:
-        settings: Where the owner's rules are, and how long a held call can be answered.
+        settings: Where the owner's rules are, how long a held call can be answered, and how many may wait.
         store: The system's database.
         registry: The syscalls.
         owner_of: Whose a thing is, by entity type and name.
@@ -94,7 +93,8 @@ def govern(
         Failed: the trail or the database cannot be read.
     """
     folder = settings.home / "policies"
-    people = People(store, clock)
+    people, audit = People(store, clock), Audit(store, registry, clock)
+    audit.recover()
     groups, roles = Groups(store, owner_of, clock), Roles(store, registry, folder, clock)
 
     def member_of(user: str) -> Member:
@@ -110,13 +110,18 @@ def govern(
         return (*(f"role:{role}" for role in named if role), *(f"group:{team}" for team in groups.of(user)))
 
     quotas = Quotas(store, subjects, clock)
+    owner, most = people.owner(door="files"), settings.pending_limit
     monitor = Monitor(
-        registry, people.role_of, owner_of=owner_of, group_of=groups.owning, member_of=member_of, extra=folder
+        registry, people.role_of, owner_of=owner_of, group_of=groups.owning, member_of=member_of, extra=folder,
+        clock=clock, told=Changes(audit, store, owner, "policies.reload"),
     )
-    approvals = Approvals(store, registry, monitor.approves, clock, lasts=settings.approval_hours * HOUR)
-    audit = Audit(store, registry, clock)
-    audit.recover()
+    approvals = Approvals(
+        store, registry, monitor.approves, clock, lasts=settings.approval_hours * HOUR, most=most, trail=audit
+    )
+    reviews = Reviews(
+        store, audit, monitor.reviews, owner.user, clock, most=most, told=Changes(audit, store, owner, "output.reload")
+    )
     allowances = Allowances(quotas, partial(price, fallbacks=settings.fallbacks))
     return Governance(
-        people, Owners(store, clock), groups, roles, quotas, allowances, monitor, approvals, audit
+        people, Owners(store, clock), groups, roles, quotas, allowances, monitor, approvals, reviews, audit
     )

@@ -160,7 +160,7 @@ class Groups:
             UserError: a group owns nothing of that kind.
             DeniedError: it is not the caller's, or they are not in the group.
         """
-        self._known(name)
+        self._known(name, by)
         entity = self._may_move(kind, thing, by)
         if by.role != "admin" and name not in self.of(by.user):
             raise DeniedError(f"{by.user!r} is not in {name!r}: who gives something to a group is in it. Nothing was"
@@ -180,7 +180,7 @@ class Groups:
             UserError: the group does not own it.
             DeniedError: it is not the caller's.
         """
-        self._known(name)
+        self._known(name, by)
         entity = self._may_move(kind, thing, by)
         with self._store.transaction() as db:
             asked = (entity, thing, name)
@@ -204,10 +204,11 @@ class Groups:
                               " changed.")
         return KINDS[kind]
 
-    def _known(self, name: str) -> None:
+    def _known(self, name: str, by: Caller | None = None) -> None:
+        """Returns where there is such a group; who is no administrator is told of their own alone."""
         names = [row[0] for row in self._store.connection.execute("select name from groups")]
         if name not in names:
-            raise unknown("group", name, names)
+            raise unknown("group", name, names if by is None or by.role == "admin" else list(self.of(by.user)))
 
     def _read(self) -> None:
         found: dict[str, list[str]] = {}

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -83,6 +84,10 @@ _KINDS = {
     "number": int, "row": int, "hash": str, "time": float, "previous": str, "found": int, "key": str, "signature": str,
 }
 _TYPES = [*_KINDS.values()]
+_LINE = re.compile(
+    rb'{"found":(0|[1-9]\d{0,17}),"hash":"([0-9a-f]*)","key":"[0-9a-f]*","number":(0|[1-9]\d{0,17}),'
+    rb'"previous":"([0-9a-f]*)","row":(0|[1-9]\d{0,17}),"signature":"[0-9a-f]*","time":\d{1,17}\.\d{1,17}}'
+)
 
 
 def head_of(said: Any) -> Head:
@@ -106,6 +111,30 @@ def parse(line: bytes) -> Head:
         return head_of(json.loads(line))
     except RecursionError as error:
         raise ValueError("it is no head") from error
+
+
+class Link(NamedTuple):
+    """What of a head ties it to its rows and to the head before it."""
+
+    number: int
+    row: int
+    hash: str
+    previous: str
+    found: int
+
+
+def link(line: bytes) -> Link:
+    """The same of a line as `parse` would give, at a third of the time: a long trail has many heads.
+
+    Raises:
+        ValueError: it is no head.
+    """
+    seen = _LINE.fullmatch(line)
+    if seen is None:
+        head = parse(line)  # in another form than ours, which only the newest one's signature tells
+        return Link(head.number, head.row, head.hash, head.previous, head.found)
+    found, hash, number, previous, row = seen.groups()
+    return Link(int(number), int(row), hash.decode(), previous.decode(), int(found))
 
 
 def fingerprint(key: Ed25519PublicKey) -> str:

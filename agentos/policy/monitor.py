@@ -13,7 +13,7 @@ from agentos.policy.audit import ruling
 from agentos.policy.entities import Member
 from agentos.policy.judging import Judge, MemberOf, Question, RoleOf
 from agentos.policy.people import ROLES, lower
-from agentos.policy.reload import InForce, Loaded, Reloading
+from agentos.policy.reload import InForce, Loaded, Reloading, Told
 from agentos.policy.rules import Rules
 from agentos.policy.schema import APPROVE, REVIEW, Shape
 from agentos.policy.scopes import covers, lacking
@@ -48,6 +48,7 @@ class Monitor:
     def __init__(
         self, registry: Registry, role_of: RoleOf, *, owner_of: OwnerOf = unowned, group_of: OwnerOf = unowned,
         member_of: MemberOf = alone, extra: Path | None = None, clock: Callable[[], float] = time.time,
+        told: Told | None = None,
     ) -> None:
         """Reads every rule: the package's, and the owner's in `extra` (a file named like one of ours replaces it).
 
@@ -59,6 +60,7 @@ class Monitor:
             member_of: What a user is beside the role.
             extra: The folder of the owner's rules.
             clock: Seconds since the epoch.
+            told: Told of each set of rules before it is in force.
 
         Raises:
             UserError: a rule does not parse or does not fit the schema; file and line are named.
@@ -69,7 +71,7 @@ class Monitor:
         self._group_of = group_of
         self._member_of = member_of
         self._judge = Judge(role_of, member_of)
-        self._live = Reloading(registry, extra, clock)
+        self._live = Reloading(registry, extra, clock, told)
 
     @property
     def rules(self) -> Rules:
@@ -179,9 +181,9 @@ class Monitor:
         name = user or caller.user
         role = self._role_of(name) or next((one for one in ROLES if one == name), None)
         if role is None:
-            raise unknown("user", name, [])
+            raise unknown("user", name, None)
         if owner and self._role_of(owner) is None:
-            raise unknown("user", owner, [])
+            raise unknown("user", owner, None)
         if name == caller.user:
             role = lower(role, caller.role)
             if not covers(caller.scope, syscall, entry.effect):

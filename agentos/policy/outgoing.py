@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from agentos.errors import UserError
+from agentos.errors import Failed, UserError
 from agentos.policy.masks import Masks
 from agentos.policy.output import FILE, STRICT, Reply, Rule, read, shipped
 from agentos.policy.people import lower
@@ -48,6 +48,14 @@ class Desk(Protocol):
 
     def blocked(self, caller: Caller, model: str, rule: Rule) -> None:
         """Records that one was not given."""
+        ...
+
+    def ruled(self, files: Mapping[str, str], rules: int) -> None:
+        """Records rules that are about to be in force; Failed: it could not, and those before must stay."""
+        ...
+
+    def misruled(self, file: str) -> None:
+        """Records that a file was not taken in."""
         ...
 
 
@@ -97,6 +105,7 @@ class Leaving:
         """The end of the reply; `text` is all of it where the engine gave that, too.
 
         Raises:
+            TooMany: it is to wait for review, and as many of the caller's wait as may; nothing is let out.
             Failed: it cannot be kept for review; nothing is let out.
         """
         reply = Reply(self._text if text is None else text)
@@ -141,18 +150,20 @@ class Outgoing:
         self._file, self._role_of, self._desk, self._clock = folder / FILE, role_of, desk, clock
         self._fault = ""
         self._seen = self._stamp()
-        self._rules = compiled(folder)
+        self._rules = self._compiled()
 
     @property
     def rules(self) -> tuple[Rule, ...]:
         """The rules in force, by the owner's file as it is now unless that is broken."""
         stamp = self._stamp()
         if stamp != self._seen and not self._fresh(stamp):
-            self._seen = stamp
             try:
-                self._rules, self._fault = compiled(self._file.parent), ""
+                self._rules, self._fault, self._seen = self._compiled(), "", stamp
+            except Failed as error:  # nothing is in force that is not on record; it is tried again with the next reply
+                log.warning("the rules over replies stay as they were: %s", error)
             except UserError as error:
-                self._fault = str(error)
+                self._fault, self._seen = str(error), stamp
+                self._desk.misruled(self._file.name)
                 log.error("the rules over replies stay as they were: %s", error)
         return self._rules
 
@@ -177,6 +188,12 @@ class Outgoing:
             return None
         return Leaving(some, caller, model, self._desk, "zh" if _HAN.search(prompt) else "en")
 
+    def _compiled(self) -> tuple[Rule, ...]:
+        files = texts(self._file.parent)
+        rules = read(files)
+        self._desk.ruled(files, len(rules))
+        return rules
+
     def _fresh(self, stamp: tuple[int, int, int] | None) -> bool:
         """Whether the file may be in the middle of being written, or moved away and about to come back."""
         try:
@@ -200,6 +217,15 @@ def compiled(folder: Path) -> tuple[Rule, ...]:
     Raises:
         UserError: a rule is wrong; file and line are named.
     """
+    return read(texts(folder))
+
+
+def texts(folder: Path) -> dict[str, str]:
+    """The files of rules over replies: the package's, and the owner's in a folder.
+
+    Raises:
+        UserError: the owner's cannot be read.
+    """
     files, file = {FILE: shipped()}, folder / FILE
     try:
         files[str(file)] = file.read_text("utf-8")
@@ -208,7 +234,7 @@ def compiled(folder: Path) -> tuple[Rule, ...]:
     except (OSError, UnicodeDecodeError) as error:
         why = f"{file} cannot be read ({error}). No rule of it was taken in; mend the file or move it away."
         raise UserError(why) from None
-    return read(files)
+    return files
 
 
 def _left(rules: Sequence[Rule], reply: Reply) -> list[Rule]:

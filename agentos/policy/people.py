@@ -178,7 +178,7 @@ class People:
 
     def create_key(
         self, user: str, role: Role | None = None, expires: Timestamp | None = None,
-        scope: Sequence[str] | None = None,
+        scope: Sequence[str] | None = None, id: str = "",
     ) -> NewKey:
         """A key for a user, shown this once; a user who is not known yet is made, as a viewer unless a role is given.
 
@@ -187,6 +187,7 @@ class People:
             role: What the key may do, at most; the user's role where None.
             expires: Seconds since the epoch after which it no longer works.
             scope: What it is for, as `scopes.read` gives it; all that its holder may where None.
+            id: What it is called, as `key_id` gives it; one of its own where empty.
 
         Raises:
             UserError: the role is more than the user's, a name is unfit, or it would have expired already.
@@ -198,7 +199,7 @@ class People:
         if held and role and ROLES.index(role) > ROLES.index(held):
             raise UserError(f"{user!r} is {held}: their key cannot be {role}; nothing was made. Set the role first.")
         key = "ak_" + secrets.token_urlsafe(32)
-        name = "k" + secrets.token_hex(4)
+        name = id or key_id()
         with self._store.transaction() as db:
             if held is None:
                 db.execute(
@@ -227,7 +228,10 @@ class People:
 
         Raises:
             NotFound: there is no such key.
+            UserError: it is a key itself.
         """
+        if _is_key(key):
+            raise UserError("that is a key, and not its id, which `agentos keys list` shows; nothing was revoked")
         with self._store.transaction() as db:
             done = db.execute("update api_keys set revoked = coalesce(revoked, ?) where id = ?", (self._clock(), key))
             if not done.rowcount:
@@ -287,6 +291,11 @@ class People:
         if role is None:
             raise unknown("user", user, [item.name for item in self.users()])
         return role
+
+
+def key_id() -> str:
+    """What a new key can be called; it is no secret."""
+    return "k" + secrets.token_hex(4)
 
 
 def machine_account() -> str:

@@ -11,9 +11,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agentos.errors import Failed, UserError, unknown
@@ -38,11 +37,12 @@ create table if not exists quota_held (
     key text primary key, user text not null, amounts text not null, counters text not null, since real not null
 );
 """
+_Written = tuple[str, Sequence[object]]
+"""A statement and its values."""
 
 
 @dataclass(frozen=True)
 class _Held:
-    user: str
     amounts: Mapping[str, float]
     counters: tuple[Counter, ...]
     since: Timestamp
@@ -61,28 +61,22 @@ class Quotas:
             subjects: Of a user: `role:NAME` of each role, the owner's own first, then `group:NAME` of each group.
             clock: Seconds since the epoch.
         """
-        self._subjects, self._clock = subjects, clock
-        # Counts must outlive the process, and need not outlive the machine's power: they do not wait for the disk.
-        self._db = sqlite3.connect(store.path, timeout=30, isolation_level=None, check_same_thread=False)
-        self._db.execute("pragma synchronous=normal")
-        self._db.executescript(_TABLES)
+        self._store, self._subjects, self._clock = store, subjects, clock
+        db = store.connection
+        db.executescript(_TABLES)
         self._limits: dict[str, dict[tuple[str, Period], Limit]] = {}
-        for row in self._db.execute("select subject, resource, period, amount, by, since from quotas"):
+        for row in db.execute("select subject, resource, period, amount, by, since from quotas"):
             self._limits.setdefault(row[0], {})[row[1], row[2]] = Limit(*row)
         self._spent = Spent(
-            {Counter(*row[:3]): (row[3], row[4]) for row in self._db.execute("select * from quota_use")}
+            {Counter(*row[:3]): (row[3], row[4]) for row in db.execute("select * from quota_use")}
         )
         self._held: dict[str, _Held] = {}
-        rows = self._db.execute("select key, user, amounts, counters, since from quota_held").fetchall()
-        for key, user, amounts, counters, since in rows:
+        kept = db.execute("select key, amounts, counters, since from quota_held").fetchall()
+        for key, amounts, counters, since in kept:
             named = tuple(Counter(*one) for one in json.loads(counters))
-            self._hold(key, _Held(user, json.loads(amounts), named, since))
+            self._hold(key, _Held(json.loads(amounts), named, since))
         for key in [key for key in self._held if not key.startswith("job")]:
             self.settle(key, self._held[key].amounts)
-
-    def close(self) -> None:
-        """Closes its connection."""
-        self._db.close()
 
     def set(self, subject: str, resource: str, period: Period, amount: float, by: str) -> Limit:
         """Sets a limit, or another amount for one; it holds at once.
@@ -100,7 +94,7 @@ class Quotas:
         if not math.isfinite(amount) or not 0 <= amount <= 1e15:
             raise UserError("a quota's amount is a number from 0 on. Nothing was changed.")
         limit = Limit(subject, resource, period, amount, by, self._clock())
-        self._write("insert or replace into quotas values (?, ?, ?, ?, ?, ?)", list(vars(limit).values()))
+        self._write([("insert or replace into quotas values (?, ?, ?, ?, ?, ?)", list(vars(limit).values()))])
         self._limits.setdefault(subject, {})[resource, period] = limit
         return limit
 
@@ -115,9 +109,10 @@ class Quotas:
         if not gone:
             every = [f"{name} {what}/{per}" for name, some in self._limits.items() for what, per in some]
             raise unknown("quota", f"{subject} {resource}{period and '/' + period}", every)
-        for what, per in gone:
-            self._write("delete from quotas where subject = ? and resource = ? and period = ?", [subject, what, per])
-            del known[what, per]
+        end = "delete from quotas where subject = ? and resource = ? and period = ?"
+        self._write([(end, [subject, what, per]) for what, per in gone])
+        for one in gone:
+            del known[one]
         if not known:
             del self._limits[subject]
         return len(gone)
@@ -175,12 +170,13 @@ class Quotas:
             (requests if limit.resource == "requests" else counters).append(counter)
         if dry:
             return
+        named = {counter.resource: amounts[counter.resource] for counter in counters}
+        held = _Held(named, tuple(counters), now)
+        used = [(counter, *self._spent.after(counter, amounts["requests"], now)) for counter in requests]
+        self._write([*map(_used, used), *([_kept(key, user, held)] if counters else ())])
         for counter in requests:
-            self._use(counter, amounts["requests"], now)
+            self._spent.use(counter, amounts["requests"], now)
         if counters:
-            named = {counter.resource: amounts[counter.resource] for counter in counters}
-            held = _Held(user, named, tuple(counters), now)
-            self._keep(key, held)
             self._hold(key, held)
 
     def settle(self, key: str, took: Mapping[str, float], user: str = "") -> None:
@@ -191,21 +187,20 @@ class Quotas:
         else:
             counters = held.counters
             self._spent.release(held.counters, held.amounts)
+        used = [
+            (counter, *self._spent.use(counter, max(0.0, took.get(counter.resource, 0.0)), now)) for counter in counters
+        ]
         try:
-            if held is not None:
-                self._write("delete from quota_held where key = ?", [key])
-            for counter in counters:
-                self._use(counter, max(0.0, took.get(counter.resource, 0.0)), now)
+            gone: list[_Written] = [] if held is None else [("delete from quota_held where key = ?", [key])]
+            self._write([*gone, *map(_used, used)])
         except Failed:  # what ran has run, and is counted in memory
             log.exception("what was used could not be written down")
 
     def rename(self, key: str, name: str) -> None:
         """Gives a reservation another key, by which it is settled."""
-        held = self._held.pop(key, None)
-        if held is not None:
-            self._write("delete from quota_held where key = ?", [key])
-            self._keep(name, held)
-            self._held[name] = held
+        if key in self._held:
+            self._write([("update or replace quota_held set key = ? where key = ?", [name, key])])
+            self._held[name] = self._held.pop(key)
 
     def since(self, key: str) -> Timestamp | None:
         """When a reservation was taken; None where there is none."""
@@ -250,17 +245,20 @@ class Quotas:
         self._held[key] = held
         self._spent.hold(held.counters, held.amounts)
 
-    def _keep(self, key: str, held: _Held) -> None:
-        counters = json.dumps([list(counter) for counter in held.counters])
-        row = [key, held.user, json.dumps(dict(held.amounts)), counters, held.since]
-        self._write("insert or replace into quota_held values (?, ?, ?, ?, ?)", row)
+    def _write(self, rows: Sequence[_Written]) -> None:
+        """All of them or none. Counts must outlive the process, and not the machine's power: they wait for no disk."""
+        if rows:
+            with self._store.transaction(lasting=False) as db:
+                for sql, values in rows:
+                    db.execute(sql, values)
 
-    def _use(self, counter: Counter, amount: float, now: float) -> None:
-        start, used = self._spent.use(counter, amount, now)
-        self._write("insert or replace into quota_use values (?, ?, ?, ?, ?)", [*counter, start, used])
 
-    def _write(self, sql: str, values: list[object]) -> None:
-        try:
-            self._db.execute(sql, values)
-        except sqlite3.Error as error:
-            raise Failed(f"quotas could not be written ({error}); nothing was changed. Is the disk full?") from error
+def _kept(key: str, user: str, held: _Held) -> _Written:
+    counters = json.dumps([list(counter) for counter in held.counters])
+    row = [key, user, json.dumps(dict(held.amounts)), counters, held.since]
+    return "insert or replace into quota_held values (?, ?, ?, ?, ?)", row
+
+
+def _used(count: tuple[Counter, Timestamp, float]) -> _Written:
+    counter, start, used = count
+    return "insert or replace into quota_use values (?, ?, ?, ?, ?)", [*counter, start, used]

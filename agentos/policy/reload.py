@@ -13,14 +13,14 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cedarpy
 
-from agentos.errors import UserError
+from agentos.errors import Failed, UserError
 from agentos.policy.entities import Parties, grapher
 from agentos.policy.rules import Rule, Rules, RulesError, added, compile_rules, is_policy, shipped
 from agentos.policy.schema import Shape, cedar_schema, shape
@@ -69,6 +69,18 @@ class InForce:
     """Why the files as they are now are not in force; None where they are."""
 
 
+class Told(Protocol):
+    """Records which rules are in force."""
+
+    def taken(self, files: Mapping[str, str], rules: int) -> None:
+        """Records rules that are about to be; Failed: it could not, and those before must stay."""
+        ...
+
+    def broken(self, files: Sequence[str], faults: int) -> None:
+        """Records that files were not taken in."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Seen:
     """What tells one state of the folder from another."""
@@ -81,24 +93,28 @@ class _Seen:
 class Reloading:
     """Holds the set in force."""
 
-    def __init__(self, registry: Registry, folder: Path | None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, registry: Registry, folder: Path | None, clock: Callable[[], float] = time.time, told: Told | None = None
+    ) -> None:
         """Reads every rule: the package's, and the owner's in `folder` (a file named like one of ours replaces it).
 
         Args:
             registry: The syscalls, for the schema.
             folder: The owner's; it need not exist.
             clock: Seconds since the epoch.
+            told: Told of each set before it is in force.
 
         Raises:
             UserError: the rules make no set; file and line are named.
+            Failed: the set could not be recorded.
         """
-        self._registry, self._folder, self._clock = registry, folder, clock
+        self._registry, self._folder, self._clock, self._told = registry, folder, clock, told
         self._lock = threading.Lock()
         now = clock()
         self._looked, self._next = now, now + EVERY
         seen = _look(folder)
         self._seen = None if _fresh(seen, now) else seen
-        self._loaded = self._compiled(self._texts(), now)
+        self._loaded = self._recorded(self._compiled(self._texts(), now))
         self._refused: Refused | None = None
 
     def current(self) -> Loaded:
@@ -115,9 +131,10 @@ class Reloading:
 
         Raises:
             UserError: as when it was made.
+            Failed: the set could not be recorded.
         """
         with self._lock:
-            self._loaded = self._compiled(self._texts(), self._clock())
+            self._loaded = self._recorded(self._compiled(self._texts(), self._clock()))
             self._refused = None
 
     def state(self) -> InForce:
@@ -139,8 +156,10 @@ class Reloading:
             if _look(folder) != seen:  # it changed while it was read
                 self._next = now + SETTLED
                 return
-            self._seen = seen
             self._take(files, now)
+            self._seen = seen
+        except Failed as error:  # nothing is in force that is not on record; it is tried again a second from now
+            log.warning("policies: not taken in, and the rules before stay in force: %s", error)
         except Exception as error:  # whatever is wrong with a file, it must not stop decisions: the old set holds
             self._seen = seen
             self._refuse(error, now)
@@ -148,7 +167,7 @@ class Reloading:
     def _take(self, files: Mapping[str, str], now: float) -> None:
         if files != self._loaded.files:
             # The syscalls stay those of the set before: a file is no reason to govern anything anew.
-            self._loaded = _compiled(files, self._loaded.shapes, now)
+            self._loaded = self._recorded(_compiled(files, self._loaded.shapes, now))
             log.info("policies: %d rules are in force, as the files in %s say now", len(self._loaded.rules.rules),
                      self._folder)
         elif self._refused:
@@ -161,6 +180,9 @@ class Reloading:
         else:
             faults = (str(error) if isinstance(error, UserError) else f"the policies fail with {type(error).__name__}",)
         self._refused = Refused(now, faults)
+        if self._told is not None:
+            seen = self._seen.entries if self._seen else ()
+            self._told.broken([name for name, *_ in seen if name], len(faults))
         for fault in faults:
             log.warning("policies: not taken in, and the rules before stay in force: %s", fault)
 
@@ -170,6 +192,11 @@ class Reloading:
             files.pop(Path(path).name, None)
             files[path] = text
         return files
+
+    def _recorded(self, loaded: Loaded) -> Loaded:
+        if self._told is not None:
+            self._told.taken(loaded.files, len(loaded.rules.rules))
+        return loaded
 
     def _compiled(self, files: Mapping[str, str], now: float) -> Loaded:
         return _compiled(files, {entry.name: shape(entry) for entry in self._registry}, now)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agentos.errors import DeniedError, UserError, unknown
+from agentos.errors import DeniedError, TooMany, UserError, unknown
+from agentos.policy.acts import Changes
+from agentos.policy.approvals import PENDING
 from agentos.policy.audit import Audit
 from agentos.policy.output import Rule
 from agentos.sealing import Sealer
@@ -62,7 +64,7 @@ class Reviews:
 
     def __init__(
         self, store: Store, audit: Audit, judge: Callable[[Caller], Decision], owner: str,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.time, *, most: int = PENDING, told: Changes | None = None,
     ) -> None:
         """Makes the table.
 
@@ -72,7 +74,10 @@ class Reviews:
             judge: Whether a caller may decide over held replies.
             owner: The machine account, who alone may decide over replies of their own.
             clock: Seconds since the epoch.
+            most: How many replies to one user may wait.
+            told: Records which rules over replies are in force.
         """
+        self._most, self._told = most, told
         self._store, self._audit, self._judge, self._owner, self._clock = store, audit, judge, owner, clock
         self._sealer = Sealer(store.path.parent, "held replies")
         store.connection.executescript(_TABLE)
@@ -81,9 +86,23 @@ class Reviews:
         """Keeps a reply until it is reviewed; its id. On disk when this returns.
 
         Raises:
+            TooMany: as many of the caller's replies wait as may; this one is gone.
             Failed: it cannot be kept, and must not leave either.
         """
         name = "v" + secrets.token_hex(5)
+        (count,) = self._store.connection.execute(
+            "select count(*) from reviews where state = 'waiting' and user = ?", (caller.user,)
+        ).fetchone()
+        if count >= self._most:
+            full = Denied("pending-limit", (
+                f"the rule {rule.id} holds the answer for review, {count} answers to {caller.user} wait already, and no"
+                f" more than {self._most} can (pending_limit)"
+            ))
+            self._audit.decided(Call(name, "output.hold", {}, caller), full)
+            raise TooMany(
+                f"the answer is not given and was not kept: {full.reason}. Ask an administrator to review them"
+                " (`agentos review`), then ask again."
+            )
         sealed = self._sealer.seal(text.encode("utf-8", "surrogatepass"), name)
         self._audit.decided(Call(name, "output.hold", {}, caller), NeedsPerson(rule.id, rule.reason))
         with self._store.transaction() as db:
@@ -101,6 +120,20 @@ class Reviews:
         """
         name = "o" + secrets.token_hex(5)
         self._audit.decided(Call(name, "output.block", {}, caller), Denied(rule.id, rule.reason))
+
+    def ruled(self, files: Mapping[str, str], rules: int) -> None:
+        """Records rules over replies that are about to be in force.
+
+        Raises:
+            Failed: it could not be recorded; those before must stay in force.
+        """
+        if self._told is not None:
+            self._told.taken(files, rules)
+
+    def misruled(self, file: str) -> None:
+        """Records that a file of rules over replies was not taken in."""
+        if self._told is not None:
+            self._told.broken([file], 1)
 
     def waiting(self, by: Caller) -> list[Review]:
         """Replies that wait, oldest first: everybody's for who reviews, their own for others; never the texts."""

@@ -26,11 +26,15 @@ class Spent:
         """What is reserved."""
         return self._reserved.get(counter, 0.0)
 
-    def use(self, counter: Counter, amount: float, now: Timestamp) -> tuple[Timestamp, float]:
-        """Counts an amount; gives when the period began, and what is used in it."""
+    def after(self, counter: Counter, amount: float, now: Timestamp) -> tuple[Timestamp, float]:
+        """When the period began, and what would be used in it with an amount more."""
         start = window(counter.period, now).start
         was, used = self._used.get(counter, (0.0, 0.0))
-        self._used[counter] = (start, (used if was == start else 0.0) + amount)
+        return start, (used if was == start else 0.0) + amount
+
+    def use(self, counter: Counter, amount: float, now: Timestamp) -> tuple[Timestamp, float]:
+        """Counts an amount; gives when the period began, and what is used in it."""
+        self._used[counter] = self.after(counter, amount, now)
         return self._used[counter]
 
     def hold(self, counters: Iterable[Counter], amounts: Mapping[str, float]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agentos.errors import Failed, UserError
-from agentos.policy.heads import FILE, FOLDER, LONGEST, Head, Mark, fingerprint, noted, own_key, parse
+from agentos.policy.heads import FILE, FOLDER, LONGEST, Head, Mark, fingerprint, link, noted, own_key, parse
 from agentos.policy.trail import read
 
 _NEVER = 2**63
@@ -160,10 +160,10 @@ class _Chain:
         """Reads it all; heads beyond `bound` bytes bind no row."""
         self._key = key
         self._digests: list[str] = []
-        self._line = b""
+        self._line = self._right_line = b""
+        self._row = 0
         self.found = 0
         self.signed: list[tuple[int, str, str]] = []
-        self.last: Head | None = None
         self.bad: _Bad | None = None
         if not file.exists():
             return
@@ -180,13 +180,19 @@ class _Chain:
                 self.bad = self._next(self._line, at <= bound)
                 if self.bad:
                     return
-        if self.last is not None and not (self._right(self.last) and self.last.line == self._line):
+        last = self.last
+        if last is not None and not (self._right(last) and last.line == self._line):
             self._first_forged(file)
 
     @property
     def count(self) -> int:
         """Heads that are right."""
         return len(self._digests)
+
+    @property
+    def last(self) -> Head | None:
+        """The newest head that follows from those before it."""
+        return parse(self._right_line) if self._right_line else None
 
     def behind(self, known: Mark) -> _Bad | None:
         """What is wrong where the database knows of a head that the file has not, or has otherwise."""
@@ -209,15 +215,15 @@ class _Chain:
     def _next(self, line: bytes, binds: bool) -> _Bad | None:
         number = self.count + 1
         try:
-            head = parse(line)
+            head = link(line)
         except ValueError:
             return _Bad(self._after(), f"signed head {number} cannot be read: it was changed")
         if head.number != number or head.previous != (self._digests[-1] if self._digests else ""):
-            return self._unlinked(head, number)
-        if self.last is not None and head.row < self.last.row:
+            return self._unlinked(parse(line), number)
+        if head.row < self._row:
             return _Bad(head.row + 1, f"signed head {number} has fewer rows than the one before it: the trail was cut")
         self._digests.append(hashlib.sha256(line).hexdigest())
-        self.last = head
+        self._right_line, self._row = line, head.row
         self.found += head.found
         if binds:
             self.signed.append((head.row, head.hash, f"head {number}"))
@@ -225,7 +231,8 @@ class _Chain:
 
     def _unlinked(self, head: Head, number: int) -> _Bad:
         """Which of two heads is wrong, or that some between them are missing."""
-        if self.last is not None and not self._right(self.last):
+        last = self.last
+        if last is not None and not self._right(last):
             before = self.signed[-2][0] if len(self.signed) > 1 else 0
             return _Bad(before + 1, f"signed head {number - 1} was changed: its signature is not right")
         wrong = f"signed head {number} does not follow from the one before it"
@@ -254,4 +261,4 @@ class _Chain:
         return self._key is not None and head.right(self._key)
 
     def _after(self) -> int:
-        return (self.last.row if self.last else 0) + 1
+        return self._row + 1

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from agentos.errors import UserError
+from agentos.sealing.files import source
 from agentos.training.spec import RunSpec
 
 
@@ -62,7 +63,8 @@ def read(path: str, text: tuple[str, ...], label: str | None) -> Raw:
         UserError: the file is not there, or lacks a column.
     """
     try:
-        there = pq.read_schema(path).names
+        with source(Path(path)) as where:
+            there = pq.read_schema(where).names
         wanted = [*text, *([label] if label else [])]
         missing = [name for name in wanted if name not in there]
         if missing:
@@ -70,7 +72,8 @@ def read(path: str, text: tuple[str, ...], label: str | None) -> Raw:
                 f"{Path(path).name} has no column {missing[0]!r}: it has {', '.join(map(repr, there))}. "
                 "Nothing was trained"
             )
-        table = pq.read_table(path, columns=list(dict.fromkeys(wanted)))
+        with source(Path(path)) as where:
+            table = pq.read_table(where, columns=list(dict.fromkeys(wanted)))
     except OSError as error:
         raise UserError(f"the data cannot be read: {error}. Nothing was trained") from error
     columns = [["" if value is None else str(value) for value in table[name].to_pylist()] for name in text]

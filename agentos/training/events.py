@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import os
@@ -11,26 +10,10 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from agentos.errors import UserError
+from agentos.training import trackers
 from agentos.training.spec import EVENTS, RunSpec
 
 Kind = Literal["start", "step", "eval", "note", "checkpoint", "resume", "end"]
-
-
-def check_trackers(names: tuple[str, ...]) -> None:
-    """Says so before anything is trained when a tracker that was asked for is not there.
-
-    Raises:
-        UserError: it is not known, or not installed.
-    """
-    for name in names:
-        if name not in ("wandb", "mlflow"):
-            raise UserError(f"there is no tracker {name!r}: there are 'wandb' and 'mlflow'. Nothing was trained")
-        if importlib.util.find_spec(name) is None:
-            raise UserError(
-                f"runs are to be told to {name!r}, which is not installed; nothing was trained. "
-                f"Install it (pip install {name}) or leave it out"
-            )
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -59,7 +42,7 @@ class Journal:
         self._quiet = quiet
         self._shown = 0.0
         self._told = 0.0
-        self._boards: list[Any] = []
+        self._boards: list[trackers.Board] = []
         if quiet:
             return
         path = folder / EVENTS
@@ -68,7 +51,7 @@ class Journal:
             if whole and not whole.endswith(b"\n"):  # a line that a kill has cut off
                 path.write_bytes(whole[: whole.rfind(b"\n") + 1])
         self._file = path.open("a", encoding="utf-8")
-        self._boards = [_TensorBoard(folder), *(_TRACKERS[name](folder, spec) for name in spec.trackers)]
+        self._boards = trackers.boards(folder, spec, lambda text: self.event("note", text=text))
 
     def event(self, kind: Kind, **fields: Any) -> None:
         """Appends one event; what is None or no number is left out."""
@@ -106,60 +89,12 @@ class Journal:
         for board in self._boards:
             board.add(step, {name: value for name, value in values.items() if math.isfinite(value)})
 
-    def close(self) -> None:
+    def close(self, failed: bool = False) -> None:
         """Leaves everything on disk."""
+        for board in self._boards:
+            board.close(failed)
         if not self._quiet:
             self._file.close()
-        for board in self._boards:
-            board.close()
-
-
-class _TensorBoard:
-    """Files that TensorBoard shows."""
-
-    def __init__(self, folder: Path) -> None:
-        from tensorboardX import SummaryWriter  # type: ignore[import-untyped]
-
-        self._writer: Any = SummaryWriter(str(folder / "tensorboard"), flush_secs=10)
-
-    def add(self, step: int, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-class _Wandb:
-    """Weights & Biases, one run of the same name, gone on with after a restart."""
-
-    def __init__(self, folder: Path, spec: RunSpec) -> None:
-        wandb: Any = importlib.import_module("wandb")
-        self._run = wandb.init(project="agentos", id=spec.run, name=spec.model, dir=str(folder), resume="allow")
-
-    def add(self, step: int, values: dict[str, float]) -> None:
-        self._run.log(values, step=step)
-
-    def close(self) -> None:
-        self._run.finish()
-
-
-class _Mlflow:
-    """MLflow, at the address that its own environment names."""
-
-    def __init__(self, folder: Path, spec: RunSpec) -> None:
-        self._mlflow: Any = importlib.import_module("mlflow")
-        self._mlflow.set_experiment("agentos")
-        self._mlflow.start_run(run_name=spec.run)
-
-    def add(self, step: int, values: dict[str, float]) -> None:
-        self._mlflow.log_metrics(values, step=step)
-
-    def close(self) -> None:
-        self._mlflow.end_run()
-
-
-_TRACKERS: dict[str, Any] = {"wandb": _Wandb, "mlflow": _Mlflow}
 
 
 def peak() -> int:

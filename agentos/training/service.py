@@ -20,6 +20,7 @@ from agentos.training.following import Follower, result_of
 from agentos.training.mailbox import BEST
 from agentos.training.records import Record, Records
 from agentos.training.spec import RESULT, RunSpec, read
+from agentos.training.trackers import Trackers
 from agentos.training.waiting import follow
 from agentos.types import (
     AdapterRequest,
@@ -49,7 +50,7 @@ class TrainingService:
 
     def __init__(
         self, root: Path, records: Records, *, jobs: Queue, data: Datasets, models: ModelStore,
-        room: Callable[[], tuple[int, int]] = lambda: (1, 0), trackers: tuple[str, ...] = (),
+        room: Callable[[], tuple[int, int]] = lambda: (1, 0), trackers: Trackers | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """A service over the folder `root`.
@@ -66,7 +67,7 @@ class TrainingService:
         """
         self.root = root
         self._records, self._jobs, self._data, self._models = records, jobs, data, models
-        self._room, self._trackers, self._clock = room, trackers, clock
+        self._room, self._trackers, self._clock = room, trackers or Trackers(), clock
         self._watched: dict[str, asyncio.Task[None]] = {}
         self._trials = trials.Trials(root, records, jobs, self._child)
 
@@ -223,7 +224,7 @@ class TrainingService:
         cores, gpus = self._room()
         if gpus and processes > gpus:
             raise UserError(f"{processes} processes need as many GPUs, and there are {gpus}; nothing was begun")
-        return {"processes": processes, "trackers": self._trackers, "threads": max(1, cores // processes),
+        return {"processes": processes, "trackers": self._trackers.names, "threads": max(1, cores // processes),
                 "versions": making.versions()}
 
     async def _base(self, model: str, progress: Progress) -> Base:
@@ -267,7 +268,9 @@ class TrainingService:
             spec.save(folder)
             if spec.kind == "search":
                 await asyncio.to_thread(trials.prepare, spec, folder)
-            job = await self._jobs.submit(making.job(spec, folder, cpus=cpus, gpus=gpus), caller, f"{call}.job")
+            env, kept = self._trackers.variables(caller.user)
+            asked = replace(making.job(spec, folder, cpus=cpus, gpus=gpus), env=tuple(env), secrets=tuple(kept))
+            job = await self._jobs.submit(asked, caller, f"{call}.job")
         except (AgentosError, OSError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             self._records.end(record.run, "failed", {"error": {"kind": "failed", "message": str(error)}})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agentos.errors import AgentosError, UserError
+from agentos.sealing.files import Vault, home_of, is_sealed, source
 from agentos.training import checks
 from agentos.training.beside import Queue
 from agentos.training.data import hold_out
@@ -56,7 +57,10 @@ def prepare(spec: RunSpec, folder: Path) -> None:
     raw = rows_of(spec.data_path, spec.text, spec.label)
     learned, _held = hold_out(raw, spec.held_out, spec.seed)
     part = folder / f"{_ROWS}.part"
-    pq.write_table(pq.read_table(spec.data_path).take(learned), part)
+    with source(data := Path(spec.data_path)) as where:
+        pq.write_table(pq.read_table(where).take(learned), part)
+    if is_sealed(data):
+        Vault(home_of(data)).seal(part, part)
     os.replace(part, folder / _ROWS)
     try:
         checks.check(of(spec, folder, "0", {}), folder)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from agentos.errors import AgentosError, UserError
-from agentos.training import checks
-from agentos.training.events import Journal, check_trackers, peak, write_atomically
+from agentos.training import checks, trackers
+from agentos.training.events import Journal, peak, write_atomically
 from agentos.training.spec import MODEL, RESULT, RunSpec, read
 
 STOPPED = 143
@@ -73,7 +73,7 @@ def _fail(folder: Path, rank: int, kind: str, message: str) -> int:
 
 
 def _run(folder: Path, spec: RunSpec, rank: int, port: int) -> int:
-    check_trackers(spec.trackers)
+    trackers.check(spec.trackers)
     found = checks.check(spec, folder)
     import torch
 
@@ -88,9 +88,12 @@ def _run(folder: Path, spec: RunSpec, rank: int, port: int) -> int:
     journal = Journal(folder, spec, quiet=rank > 0)
     try:
         with processes(spec, folder, rank, port) as group:
-            return _train(folder, spec, journal, group, found)
-    finally:
-        journal.close()
+            code = _train(folder, spec, journal, group, found)
+    except BaseException:
+        journal.close(failed=True)
+        raise
+    journal.close(failed=code not in (0, STOPPED))
+    return code
 
 
 def _hush() -> None:

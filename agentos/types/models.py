@@ -104,6 +104,8 @@ class ModelCard:
     """Bits, method, and what was measured before and after, of a quantized model."""
     trained: Json = None
     """Of a model that was made here: its run, data, method, and how good it was on what it had not seen."""
+    signed: str = ""
+    """Whether its files are what this machine signed: `yes`, `no`, or `unverified`, which a load makes sure of."""
     loaded: Json = None
     """Engine, device, dtype, memory, pid and expiry while it is in memory."""
 

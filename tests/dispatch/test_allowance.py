@@ -47,7 +47,8 @@ class World:
                 max_tokens: At most.
             """
             world.entered += 1
-            await ctx.text("piece")
+            if not prompt.startswith("silent"):
+                await ctx.text("piece")
             await world.go.wait()
             if prompt == "break":
                 raise Failed("it broke")
@@ -100,7 +101,6 @@ async def quiet(event: Event) -> None:
 def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     yield made
-    made.quotas.close()
     made.store.close()
 
 
@@ -136,6 +136,22 @@ async def test_what_was_not_done_is_not_counted_but_what_was_told_before_is(worl
     with pytest.raises(asyncio.CancelledError):
         await task
     assert world.used("cost") == (pytest.approx(464e-6 + 100e-5), 0)  # the provider may ask for all of it
+
+
+@pytest.mark.parametrize(("model", "tokens", "cost"), [(REMOTE, 2, 2e-6), ("m", 0, 0.0)])
+async def test_a_call_cancelled_before_the_first_word_took_the_prompt_that_a_provider_was_sent(
+    world: World, model: str, tokens: int, cost: float
+) -> None:
+    world.quotas.set("user:oscar", "tokens", "day", 10_000, "ada")
+    world.quotas.set("user:oscar", "cost", "day", 1, "ada")
+    task = asyncio.create_task(world.run(world.call("c1", "silent", model)))
+    while not world.entered:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert world.used("tokens") == (tokens, 0)
+    assert world.used("cost") == (pytest.approx(cost), 0)
 
 
 async def test_money_is_settled_by_what_the_provider_asked(world: World) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 
 from agentos.dispatch.context import Services
 from agentos.dispatch.dispatcher import Dispatcher, Outcome
-from agentos.errors import ApprovalNeeded, DeniedError, Failed, NotFound, UserError
+from agentos.errors import ApprovalNeeded, DeniedError, Failed, NotFound, TooMany, UserError
 from agentos.policy.approvals import Approvals
 from agentos.policy.audit import Audit
 from agentos.policy.monitor import Monitor
@@ -351,3 +351,19 @@ async def test_a_result_that_is_no_json_closes_its_record(world: World) -> None:
     with pytest.raises(TypeError):
         await world.run("blurt")
     assert world.trail() == [("t.blurt", "allow", "failed")]
+
+
+async def test_where_as_many_calls_wait_as_may_the_next_is_denied_and_says_what_to_do(world: World) -> None:
+    world.approvals._most = 1
+    held = world.call("drop", {"thing": "x"})
+    decision = world.dispatcher.check(held)
+    assert isinstance(decision, NeedsPerson)
+    world.dispatcher.hold(held, decision, "r1")
+    assert isinstance(world.dispatcher.check(held), NeedsPerson)  # it waits already
+    other = replace(held, id="r2.s1")
+    denied = world.dispatcher.check(other)
+    assert isinstance(denied, Denied) and denied.rule == "pending-limit"
+    with pytest.raises(TooMany, match="agentos approvals"):
+        await world.run("drop", {"thing": "x"}, id="r2.s1")
+    assert world.did == [] and world.trail() == [("t.drop", "confirm", "pending"), ("t.drop", "deny", "refused")]
+    await world.run("look")

@@ -15,12 +15,16 @@ import uvicorn
 
 from agentos.config import Settings
 from agentos.interfaces.http import build
+from agentos.interfaces.http_traffic import Traffic
 from agentos.system import System
+from agentos.tracing import Tracing
 
 SCRIPT = r"""
 - {when: "memory is free", say: 'resources.query(kind="memory")'}
 - {when: "内存", say: 'resources.query(kind="memory")'}
 - {when: "delete (\\S+)", say: 'models.delete(model="\1")'}
+- {when: "show (?:it|a model)|显示它", say: "models.show(model=?)"}
+- {when: "show (\\S+)", say: 'models.show(model="\1")'}
 - {when: "weather", say: "none()"}
 - {when: "plainly", say: "It is a fine day and nothing more."}
 - {when: "slowly", say: "one two three four five six seven eight nine ten eleven twelve", wait: 0.2}
@@ -45,6 +49,7 @@ class Live:
     keys: dict[str, str]
     system: System
     loop: asyncio.AbstractEventLoop
+    tracing: Tracing
 
     @property
     def base(self) -> str:
@@ -82,10 +87,10 @@ def running(home: Path, tiny: Path | None = None, **settings: Any) -> Iterator[L
             keys = {user: system.people.create_key(user, role).key for user, role in ROLES.items()}  # type: ignore[arg-type]
             with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
                 listener.bind(("127.0.0.1", 0))
-                app = build(system, lambda: None, set())
+                app = build(system, lambda: None, set(), traffic := Traffic(system))
                 server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False))
                 serving = asyncio.create_task(server._serve([listener]))
-                found.append(Live(f"http://127.0.0.1:{listener.getsockname()[1]}", keys, system, loop))
+                found.append(Live(f"http://127.0.0.1:{listener.getsockname()[1]}", keys, system, loop, traffic.tracing))
                 while not server.started:
                     await asyncio.sleep(0.01)
                 up.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 
-from agentos.kernel.runs import UNHEARD, Heard
+from agentos.kernel.heard import UNHEARD, Heard
 from agentos.types import Event
 
 PIECE = Event("text", {"text": "x" * (UNHEARD // 8)})

@@ -40,10 +40,10 @@ def entry(tiny_gguf: Path, tiny_sha: str, server: Server) -> Entry:
 
 
 def left_of(settings: Settings) -> list[str]:
-    """Everything under HOME but locks."""
+    """Everything under HOME but locks and what models are signed with."""
     return sorted(
         str(path.relative_to(settings.home)) for path in settings.home.rglob("*")
-        if path.is_file() and path.suffix != ".lock"
+        if path.is_file() and path.suffix != ".lock" and path.parent.name != "signing"
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agentos.errors import DeniedError, NotFound, UserError
-from agentos.policy.approvals import Approvals
+from agentos.policy.approvals import DAY, Approvals
 from agentos.policy.entities import Member
 from agentos.policy.held import Refused
 from agentos.policy.monitor import Monitor
@@ -202,3 +202,38 @@ def test_where_a_rule_wants_a_second_person_nobody_approves_their_own(
     assert isinstance(approvals.answer(name, ADA, "once"), Approval)
     call = calls("models.generate", WORDS)
     assert isinstance(monitor.approves(call, table["models.generate"], OSCAR), Allowed)
+
+
+def test_so_many_calls_of_one_user_wait_and_no_more(store, table, calls, clock) -> None:
+    approvals = Approvals(store, table, judge(table).approves, clock, most=2)
+    first, second, third = (calls("models.generate", {"model": "m", "prompt": said}) for said in "pqr")
+    for call in (first, second):
+        assert approvals.full(call) is None
+        approvals.hold(call, "execute", "first a person", "r1")
+    full = approvals.full(third)
+    assert full is not None and full.rule == "pending-limit"
+    assert "2 calls of oscar wait for a person already, and no more than 2 can" in full.reason
+    assert "agentos approvals" in full.reason and approvals.full(second) is None
+    assert approvals.full(calls("models.generate", {"model": "m", "prompt": "s"}, user="otto")) is None
+    approvals.settle(approvals.pending()[0].id, "no", "ada", "")
+    assert approvals.full(third) is None
+    approvals.hold(third, "execute", "first a person", "r1")
+    clock.now += DAY
+    assert approvals.full(calls("models.generate", {"model": "m", "prompt": "t"})) is None
+
+
+def test_who_asks_for_a_call_that_there_is_none_of_learns_of_no_others(approvals, calls) -> None:
+    held = approvals.hold(calls("models.generate", {"model": "m", "prompt": "p"}), "execute", "why", "r1")
+    otto, ada = Caller("otto", "operator", "s2"), Caller("ada", "admin", "s3")
+    approvals.answer(held, ada, "always")
+    waits = approvals.hold(calls("models.generate", {"model": "m", "prompt": "q"}), "execute", "why", "r1")
+    (rule,) = approvals.rules()
+    for asked, name in (
+        (lambda by: approvals.answer("a0", by, "no"), waits), (lambda by: approvals.revoke("r0", by), rule.id),
+    ):
+        with pytest.raises(NotFound) as said:
+            asked(otto)
+        assert name not in str(said.value)
+        with pytest.raises(NotFound) as said:
+            asked(ada)
+        assert name in str(said.value)

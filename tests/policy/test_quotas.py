@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from agentos.errors import NotFound, UserError
+from agentos.errors import Failed, NotFound, UserError
 from agentos.policy.limits import OverQuota
 from agentos.policy.periods import PERIODS, window
 from agentos.policy.quotas import Quotas
@@ -21,7 +21,6 @@ def quotas(store, clock):
     clock.now = datetime(2026, 5, 20, 10, 30, 15).timestamp()
     made = Quotas(store, lambda user: SUBJECTS.get(user, ()), clock)
     yield made
-    made.close()
 
 
 def used(quotas: Quotas, user: str, resource: str) -> list[tuple[float, float]]:
@@ -135,7 +134,6 @@ def test_counts_and_reservations_survive_a_system_that_was_killed(quotas: Quotas
     assert used(again, "bob", "cpu-hours") == [(0, 4)] and again.keys("job:") == ["job:7"]
     again.settle("job:7", {"cpu-hours": 0.25})
     assert used(again, "bob", "cpu-hours") == [(0.25, 0)]
-    again.close()
 
 
 def test_a_limit_of_nothing_lets_nothing_through(quotas: Quotas) -> None:
@@ -174,3 +172,15 @@ def test_a_time_is_in_its_window_and_windows_follow_one_another() -> None:
             found = window(period, now)
             assert found.start <= now < found.end
             assert window(period, found.end).start == found.end
+
+
+def test_a_request_whose_reservation_cannot_be_written_down_is_not_counted(quotas: Quotas, store) -> None:
+    quotas.set("user:bob", "requests", "day", 5, "ada")
+    quotas.set("user:bob", "tokens", "day", 100, "ada")
+    store.connection.execute("pragma query_only=on")
+    with pytest.raises(Failed):
+        quotas.reserve("c1", "bob", {"requests": 1, "tokens": 10})
+    store.connection.execute("pragma query_only=off")
+    assert used(quotas, "bob", "requests") == [(0, 0)] and used(quotas, "bob", "tokens") == [(0, 0)]
+    quotas.reserve("c1", "bob", {"requests": 1, "tokens": 10})
+    assert used(quotas, "bob", "requests") == [(1, 0)] and used(quotas, "bob", "tokens") == [(0, 10)]

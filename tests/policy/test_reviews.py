@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from agentos.errors import DeniedError, Failed, NotFound, UserError
+from agentos.errors import DeniedError, Failed, NotFound, TooMany, UserError
 from agentos.policy.audit import Audit
 from agentos.policy.monitor import Monitor
 from agentos.policy.output import Rule, read
@@ -188,3 +188,17 @@ def test_what_cannot_be_put_on_the_trail_is_not_decided(reviews, store, rule) ->
     with pytest.raises(Exception, match="full"):
         reviews.release(name, ADA)
     assert reviews.get(name, VERA).state == "waiting" and reviews.get(name, VERA).text is None
+
+
+def test_so_many_replies_to_one_user_wait_and_no_more(store, audit, clock, rule) -> None:
+    reviews = Reviews(store, audit, Monitor(installed(), ROLES.get).reviews, "root", clock, most=2)
+    first, _ = reviews.hold(VERA, "tiny", rule, TEXT), reviews.hold(VERA, "tiny", rule, TEXT)
+    with pytest.raises(TooMany, match="2 answers to vera wait already, and no more than 2 can") as said:
+        reviews.hold(VERA, "tiny", rule, TEXT)
+    assert said.value.http_status == 429 and "agentos review" in str(said.value)
+    assert len(reviews.waiting(ADA)) == 2 and reviews.hold(BOB, "tiny", rule, TEXT)
+    asked = {"user": "vera", "syscall": "output.hold", "decision": "deny", "since": None}
+    (row,) = audit.search(**asked, caller=ADA).rows
+    assert row.rule == "pending-limit" and audit.verify().ok
+    reviews.refuse(first, ADA, "no")
+    reviews.hold(VERA, "tiny", rule, TEXT)

