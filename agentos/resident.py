@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 from agentos.config import Settings
 from agentos.errors import AgentosError, Failed, Retry, UserError
-from agentos.kernel import language, tuned
+from agentos.kernel import language, souping, tuned
 from agentos.kernel.feedback import Correction, Feedback, spoken_for
 from agentos.kernel.planner import Planner
 from agentos.kernel.state import RunState, caller_of
@@ -302,4 +302,14 @@ class Schooling:
             recipe |= json.loads((Path(spec.held_path).parent / _RECIPE).read_text("utf-8"))
         manifest = tuned.Manifest(spec.base, self._models.bases.fetched(spec.base), recipe, run=run)
         name = await asyncio.to_thread(self._adapters.keep, folder / "model", manifest)
+        return {"adapter": name, "folder": str(self._adapters.folder(name))}
+
+    async def mean(self, names: Sequence[str]) -> dict[str, Any]:
+        """Keeps the mean of adapters; gives its name and where it lies.
+
+        Raises:
+            UserError: there is no such adapter, or they have no mean.
+            Failed: it cannot be written.
+        """
+        name = await asyncio.to_thread(souping.mean, self._adapters, names)
         return {"adapter": name, "folder": str(self._adapters.folder(name))}

@@ -30,7 +30,7 @@ def kernel(args: Namespace) -> int:
     session.client.wait()
     session.printer.settle()
     client = session.client
-    doing = {"correct": _correct, "feedback": _feedback, "train": _train}.get(args.action or "")
+    doing = {"correct": _correct, "feedback": _feedback, "train": _train, "mean": _mean}.get(args.action or "")
     if doing is not None:
         return doing(client, args)
     if args.action == "rollback":
@@ -112,7 +112,6 @@ _SHOWN = ("rows", "tables", "seed", "epochs", "rank", "above", "learning_rate")
 
 def _train(client: Client, args: Namespace) -> int:
     from agentos.interfaces import schooling
-    from agentos.kernel import gate
 
     settings = load()
     if settings.url:
@@ -129,7 +128,23 @@ def _train(client: Client, args: Namespace) -> int:
         print(f"run {run} has begun; if this command is ended, `agentos kernel train --run {run}` goes on with it",
               file=sys.stderr)
     _wait(client, run)
-    kept = client.request("POST", "/v1/kernel/keep", {"run": run})
+    return _judged(client, client.request("POST", "/v1/kernel/keep", {"run": run}), suites, args.json)
+
+
+def _mean(client: Client, args: Namespace) -> int:
+    from agentos.interfaces import schooling
+
+    suites = args.suite or list(_SUITES)
+    schooling.check(suites)
+    return _judged(client, client.request("POST", "/v1/kernel/mean", {"adapters": args.words}), suites, args.json)
+
+
+def _judged(client: Client, kept: dict[str, Any], suites: list[str], as_json: bool) -> int:
+    """Holds an adapter against the one in force, and promotes it where it is better; 1 where it is not."""
+    from agentos.interfaces import schooling
+    from agentos.kernel import gate
+
+    settings = load()
     name, folder = kept["adapter"], kept["folder"]
     before = schooling.scored(settings, suites)
     candidate = dataclasses.replace(settings, kernel_adapter=folder)
@@ -154,7 +169,7 @@ def _train(client: Client, args: Namespace) -> int:
     error = gate.calibration_error([(sure**power, right) for sure, right in told])
     print(f"confidence: power {power:.1f}, expected calibration error {error:.3f}", file=sys.stderr)
     figures = {"scores": scores, "slope": power, "threshold": gate.ASKED}
-    return _say(client.request("POST", "/v1/kernel/promote", {"adapter": name, **figures}), args.json)
+    return _say(client.request("POST", "/v1/kernel/promote", {"adapter": name, **figures}), as_json)
 
 
 def _wait(client: Client, run: str) -> None:

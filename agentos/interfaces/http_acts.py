@@ -66,6 +66,7 @@ ACTS: Mapping[tuple[str, str], Act] = {
     ("POST", "/v1/signatures"): Act("models.sign", fields=("model",)),
     ("POST", "/v1/kernel/train"): Act("kernel.train", fields=("rows", "epochs", "seed", "feedback", "further")),
     ("POST", "/v1/kernel/keep"): Act("kernel.keep", fields=("run",)),
+    ("POST", "/v1/kernel/mean"): Act("kernel.mean", fields=("adapters",)),
     ("POST", "/v1/kernel/promote"): Act("kernel.promote", fields=("adapter",)),
     ("POST", "/v1/kernel/rollback"): Act("kernel.rollback"),
     ("POST", "/v1/approvals/{id}"): Act("approvals.answer", "kept", ("answer",)),

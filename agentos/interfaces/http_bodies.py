@@ -46,6 +46,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/kernel/wording": {"plan!": _OBJECT},
     "POST /v1/kernel/feedback": {"agreed!": _FLAG},
     "POST /v1/kernel/keep": {"run!": _TEXT},
+    "POST /v1/kernel/mean": {"adapters!": _TEXTS},
     "POST /v1/kernel/promote": {
         "adapter!": _TEXT, "scores": _OBJECT, "threshold": {"type": "number"}, "slope": {"type": "number"},
     },

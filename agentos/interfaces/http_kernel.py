@@ -26,6 +26,7 @@ def routes(system: System) -> list[Route]:
         Route("/v1/kernel/feedback", api.agree, methods=["POST"]),
         Route("/v1/kernel/feedback", api.forget, methods=["DELETE"]),
         Route("/v1/kernel/keep", api.keep, methods=["POST"]),
+        Route("/v1/kernel/mean", api.mean, methods=["POST"]),
         Route("/v1/kernel/promote", api.promote, methods=["POST"]),
         Route("/v1/kernel/rollback", api.rollback, methods=["POST"]),
     ]
@@ -97,6 +98,14 @@ class Kernels:
         """Keeps what a run made; it is not in force by that."""
         admin(request, self._system)
         return JSONResponse(plain(await self._system.schooling.keep(text(await body(request), "run"))))
+
+    async def mean(self, request: Request) -> Response:
+        """Keeps the mean of adapters; it is not in force by that."""
+        admin(request, self._system)
+        names = (await body(request)).get("adapters")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise UserError("'adapters' is a list of names; nothing was made")
+        return JSONResponse(plain(await self._system.schooling.mean(names)))
 
     async def promote(self, request: Request) -> Response:
         """Puts an adapter in force, with the figures that speak for it."""

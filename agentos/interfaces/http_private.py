@@ -73,6 +73,9 @@ class Private:
     async def _dataset(self, name: str, private: bool, caller: Caller) -> Sealed:
         stored = self._datasets.need(name)
         self._owned("Dataset", name, stored.user, caller)
+        for item in self._datasets.all() if not private else ():
+            if item.sha256 == stored.sha256:  # it would be in clear, too
+                self._owned("Dataset", item.name, item.user, caller)
         return await asyncio.to_thread(self._datasets.private, name, private)
 
     async def _model(self, name: str, private: bool, caller: Caller) -> Sealed:
@@ -90,6 +93,8 @@ class Private:
         return await asyncio.to_thread(self._models.private, stored, private)
 
     def _owned(self, kind: str, name: str, maker: str, caller: Caller) -> None:
+        if caller.role == "viewer":
+            raise DeniedError(f"{caller.user!r} may only look here, as viewer; nothing was changed")
         owner = self._system.governance.owners.of(kind, name) or maker
         if caller.role != "admin" and owner != caller.user:
             who = f"{name!r} is not {caller.user!r}'s"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from agentos.interfaces.openai_shapes import Turn, joined
 from agentos.kernel.context import Before
+from agentos.kernel.runs import LONGEST
 from agentos.types import Caller
 
 _MOST = 4096
@@ -24,15 +25,18 @@ class Threads:
     def before(self, caller: Caller, messages: Sequence[Turn], session: str) -> Before | None:
         """What came before the last message; None where the caller's session says that.
 
+        Of a message that is too long for a sentence nothing is known, nor of what was said before it.
+
         Args:
             caller: Whose conversation it is.
             messages: All of it that the client sends, which is what counts where it sends more than a sentence.
             session: The conversation's name, where the client gives it one.
         """
-        said = tuple(joined(turn.content).strip() for turn in messages[:-1] if turn.role == "user")
+        said = [joined(turn.content).strip() for turn in messages[:-1] if turn.role == "user"]
         if not said:
             return None if session else Before()
-        return Before(self._runs.get(_key(caller, messages[:-1]), ""), tuple(filter(None, said)))
+        long = max((at + 1 for at, one in enumerate(said) if len(one) > LONGEST), default=0)
+        return Before(self._runs.get(_key(caller, messages[:-1]), ""), tuple(filter(None, said[long:])))
 
     def answered(self, caller: Caller, messages: Sequence[Turn], reply: str, run: str) -> None:
         """Keeps which run a reply came from."""

@@ -99,11 +99,12 @@ def _models(add: Add) -> None:
 def _kernel(add: Add) -> None:
     kernel = add("kernel", "commands_kernel:kernel", "show, train or take back what the kernel plans with", json=True)
     kernel.add_argument(
-        "action", nargs="?", choices=("train", "correct", "feedback", "probe", "rollback", "off"),
-        help="train makes an adapter from the table and promotes it if it is better; off plans with the base alone",
+        "action", nargs="?", choices=("train", "mean", "correct", "feedback", "probe", "rollback", "off"),
+        help="train makes an adapter, mean one of several; it is promoted if it is better; off: the base alone",
     )
     kernel.add_argument("words", nargs="*", metavar="WORD",
-                        help="correct: what was said, and the right plan; feedback: on, off, forget; probe: the model")
+                        help="mean: adapters; correct: what was said and its plan; feedback: on, off, forget; "
+                        "probe: the model")
     kernel.add_argument("--rows", type=int, default=0, metavar="N", help="train: sentences to learn from (12000)")
     kernel.add_argument("--epochs", type=int, default=1, metavar="N", help="train: passes over them (1)")
     kernel.add_argument("--seed", type=int, default=0, metavar="N", help="train: of every draw (0)")

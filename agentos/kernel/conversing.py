@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agentos.errors import UserError
-from agentos.kernel import referring, words
-from agentos.kernel.context import Past, Taken, Turn, kind_of, named
+from agentos.kernel import language, pronouns, referring, words
+from agentos.kernel.context import Past, Taken, Turn, Value, kind_of, named
 from agentos.kernel.language import Missing
 from agentos.kernel.planner import Planned, Planner, Usage
 from agentos.registry import Registry
@@ -97,8 +97,67 @@ class Conversing:
         if same is not None and (meant := self._again(sentence, same, run, past.last)) is not None:
             return meant
         planned = await self._planner.plan(sentence, run)
-        meant = self._completed(sentence, run, past, planned)
-        return replace(meant, usage=planned.usage)
+        by_name, spent = await self._by_name(sentence, run, past, planned)
+        meant = by_name or self._completed(sentence, run, past, planned)
+        return replace(meant, usage=planned.usage + spent)
+
+    async def _by_name(self, sentence: str, run: str, past: Past, planned: Planned) -> tuple[Meant | None, Usage]:
+        """What is meant by a sentence with the name of its thing in the pronoun's place, and what that took.
+
+        None where it means what was planned: small talk, or a call that lacks just such a thing.
+        """
+        refers = planned.answered != "chat" and referring.back(sentence) and not self._awaits_text(past)
+        pronoun = pronouns.find(sentence) if refers else None
+        values = pronouns.spoken(pronoun, past) if pronoun is not None else ()
+        if pronoun is None or not values or pronoun.names_besides(self._names(sentence)):
+            return None, Usage()
+        if several := pronouns.rivals(planned, values, self._table):
+            return Meant(Plan(run, (), words.which(sentence, pronoun.word, several)), "asked", before=True), Usage()
+        if {one.kind for one in values} & pronouns.kinds(planned, self._table):
+            return None, Usage()
+        doubt = self._doubt(sentence, run, planned)
+        if not pronouns.sayable(values):
+            return doubt, Usage()
+        again = await self._planner.plan(pronoun.put(values[0], self._planner.named), run)
+        steps = again.plan.steps or again.steps
+        places = pronouns.used(steps, values[0], self._table)
+        if again.unsure or not places or not self._may_be(planned, steps):
+            return None if steps == planned.plan.steps else doubt, again.usage
+        return self._with_name(pronoun, run, replace(again, steps=steps), values, places), again.usage
+
+    def _with_name(
+        self, pronoun: pronouns.Pronoun, run: str, planned: Planned, values: Sequence[Value], places: Sequence[Missing]
+    ) -> Meant:
+        """A plan in which a name stands for a pronoun: as if it had lacked it, and the conversation gave it."""
+        sentence, at = pronoun.sentence, {(one.step, one.parameter) for one in places}
+        steps = tuple(
+            replace(step, args={n: v for n, v in step.args.items() if (step.id, n) not in at})
+            for step in planned.steps
+        )
+        turn = Turn(steps, (*planned.missing, *places), named(steps, self._table), (), words.language(sentence))
+        if len(values) > 1:
+            return self._ask(sentence, run, turn, {one: [value.value for value in values] for one in places})
+        taken = [Taken(one.step, one.parameter, values[0].value, pronoun.word) for one in places]
+        return self._filled(sentence, run, turn, dict.fromkeys(places, values[0].value), taken)
+
+    def _may_be(self, planned: Planned, steps: Sequence[Step]) -> bool:
+        """Whether steps may be what was planned without the name: no other verb, nor a change where nothing changed."""
+        if planned.answered == "asked":
+            return pronouns.alike(planned, steps)
+        return not planned.plan.steps or not self._reads(planned.plan.steps) or self._reads(steps)
+
+    def _awaits_text(self, past: Past) -> bool:
+        return any(self._param(one).kind in _TEXTS for one in past.last.missing)
+
+    def _doubt(self, sentence: str, run: str, planned: Planned) -> Meant | None:
+        """The question whether a plan is meant that changes something but not what the sentence speaks of."""
+        if self._reads(planned.plan.steps):
+            return None
+        written = language.write(planned.plan.steps, self._table)
+        return Meant(Plan(run, (), words.unsure(sentence, written)), "unsure", before=True)
+
+    def _reads(self, steps: Sequence[Step]) -> bool:
+        return all(self._table[step.syscall].effect == "read" for step in steps)
 
     def _answer(self, sentence: str, names: Sequence[str], run: str, past: Past, asked: Turn) -> Meant | None:
         """The plan that was asked about, with the answer; None where a sentence is none."""
@@ -124,7 +183,7 @@ class Conversing:
                     taken.append(Taken(one.step, one.parameter, found[0].value, word, found[0].source))
         elif len({one.parameter for one in things}) > 1 and (name := referring.answered(sentence, names)):
             return self._ask(sentence, run, asked, {}, name)
-        elif not things and len(asked.missing) == 1 and (text := _quoted(sentence)):
+        elif not things and len(asked.missing) == 1 and (text := referring.quoted(sentence)):
             filled = {asked.missing[0]: text}
         return self._filled(sentence, run, asked, filled, taken) if filled else None
 
@@ -236,10 +295,3 @@ def _merged(turn: Turn, asked: Turn | None) -> Turn | None:
     if {one.parameter for one in asked.missing} - now.args.keys():
         return None
     return Turn((replace(was, args={**was.args, **now.args}),), (), (), asked.taken)
-
-
-def _quoted(sentence: str) -> str:
-    """What a sentence that is one quotation says."""
-    text = sentence.strip()
-    pairs = {'"': '"', "“": "”", "「": "」", "'": "'", "『": "』"}
-    return text[1:-1].strip() if len(text) > 2 and pairs.get(text[0]) == text[-1] else ""

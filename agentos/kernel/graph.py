@@ -62,7 +62,9 @@ class Nodes:
         with tracing.span("plan") as traced:
             meant = await self._conversing.plan(state["sentence"], state["run"], past)
             _traced(traced, len(meant.plan.steps), meant.answered, meant.usage)
-        taken: list[Json] = [one.to_json() for one in meant.taken]
+        # A question that is asked again takes nothing more, and what it was asked with stays what it is.
+        kept = meant.taken or (meant.lacking.taken if meant.lacking is not None else ())
+        taken: list[Json] = [one.to_json() for one in kept]
         plan = meant.plan.to_json()
         self._emit(Event("plan", {"plan": plan, **({"taken": taken} if taken else {})}))
         if meant.said:

@@ -27,6 +27,17 @@ _NEW = re.compile(
     re.I,
 )
 """What names a thing that was not spoken of: none of it is taken from before."""
+_QUOTATION = re.compile(
+    r"\"[^\"]*(?:\"|$)|“[^”]*(?:”|$)|「[^」]*(?:」|$)|『[^』]*(?:』|$)|`[^`]*(?:`|$)|(?<!\w)['‘].*?(?:['’](?!\w)|$)",
+    re.S,
+)
+SAYING = re.compile(
+    r"\b(?:ask|tell(?! (?:me|us)\b)|prompt|say|write|generate|translate|summari[sz]e|answer|explain|describe|complete"
+    r"|continue|rewrite|paraphrase|reply|compose|chat with|talk to|echo|print|execute)\b"
+    r"|问|告诉(?!我)|写|说|生成|翻译|总结|回答|解释|续写|改写|聊",
+    re.I,
+)
+"""Verbs after which a text of the person's may come."""
 _FILL = (
     r"(?:(?:it(?:'?s| is| was)?|that(?:'?s| is)|use|take|choose|pick|the|with|for|on|to|my|called|named|please|just"
     r"|let'?s|go|i|mean|meant|want|model|data ?set|job|run|user|one|oh|ah|ok|okay|yes|well|sorry|,|:)[\s,:]+)*+"
@@ -79,14 +90,23 @@ class Same:
     """What that thing is, where it is said: `model`."""
 
 
+def without_texts(sentence: str) -> str:
+    """A sentence with marks over its quotations and what a colon begins after `ask it`: no word there refers back."""
+    own = _QUOTATION.sub(lambda match: "\0" * len(match[0]), sentence)
+    saying = SAYING.search(own)
+    colon = re.compile(r":(?!/)|：").search(own, saying.end()) if saying is not None else None
+    return own if colon is None else own[: colon.end()] + "\0" * (len(own) - colon.end())
+
+
 def back(sentence: str) -> str:
     """The word by which a sentence refers to what was spoken of; empty where it does not, or names something new."""
-    if _NEW.search(sentence):
+    own = without_texts(sentence)
+    if _NEW.search(own):
         return ""
-    match = _BACK.search(sentence)
+    match = _BACK.search(own)
     if match is not None:
         return match[0].lower()
-    less = _ELLIPSIS.search(sentence)
+    less = _ELLIPSIS.search(own)
     return next(filter(None, less.groups()), "").lower() if less is not None else ""
 
 
@@ -113,6 +133,13 @@ def same(sentence: str, names: Sequence[str]) -> Same | None:
             said = (match["kind"] or "").strip().lower().replace(" ", "")
             return Same(name, said)
     return None
+
+
+def quoted(sentence: str) -> str:
+    """What a sentence that is one quotation says."""
+    text = sentence.strip()
+    pairs = {'"': '"', "“": "”", "「": "」", "'": "'", "『": "』"}
+    return text[1:-1].strip() if len(text) > 2 and pairs.get(text[0]) == text[-1] else ""
 
 
 def labelled(sentence: str, names: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:

@@ -29,6 +29,8 @@ from agentos.types import Approval, Call, Caller, Event, Json, Plan, Step
 
 log = logging.getLogger(__name__)
 
+LONGEST = 10_000
+"""Characters of a sentence."""
 _EXIT = {"denied": 3, "too_many": 3, "refused": 3, "user": 2, "held": 4}
 _TABLE = """
 create table if not exists runs (
@@ -82,8 +84,8 @@ class Runs:
         """
         if not text.strip():
             raise UserError("there is nothing to do: the sentence is empty")
-        if len(text) > 10_000:
-            raise UserError(f"the sentence has {len(text)} characters; 10,000 is the most")
+        if len(text) > LONGEST:
+            raise UserError(f"the sentence has {len(text)} characters; {LONGEST:,} is the most")
         run = _new()
         given: RunState = {"run": run, "caller": dataclasses.asdict(caller), "language": words.language(text)}
         if plan:  # without its sentence, so that no model mends what a person has written

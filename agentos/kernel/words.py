@@ -84,6 +84,13 @@ def instead(sentence: str, name: str, places: Sequence[str]) -> str:
     return f"Nothing was run. Which is {name} to take the place of: {' or '.join(places)}? Please say it in full."
 
 
+def which(sentence: str, word: str, things: Sequence[str]) -> str:
+    """A pronoun may mean things of several kinds."""
+    if language(sentence) == "zh":
+        return f"什么都没有执行。“{word}”指的是哪一个：{'，还是 '.join(things)}？请说出完整的句子。"
+    return f"Nothing was run. What is '{word}': {' or '.join(things)}? Please say it in full."
+
+
 def left(sentence: str) -> str:
     """The person took back what was asked."""
     return "好的，什么都没有执行。" if language(sentence) == "zh" else "All right; nothing was run."

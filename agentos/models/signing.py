@@ -195,7 +195,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _state(folder: Path, files: list[str]) -> list[Any]:
-    found = [(file, (folder / file).lstat()) for file in (FILE, *files)]
+    found = [(file, (folder / file).stat()) for file in (FILE, *files)]  # of what a link leads to
     return [[file, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns] for file, info in found]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,10 +17,13 @@ from pathlib import Path
 import psutil
 
 from agentos.errors import Failed
-from agentos.sealing.files import Vault, home_of, is_sealed, size_of
+from agentos.sealing import sync
+from agentos.sealing.files import Vault, home_of, is_sealed, size_of, written
 
 _MEMORY = Path("/dev/shm")
 _OPEN = "open"
+_TURN = threading.Lock()
+"""Held while files are changed: of two who ask at once, the second would seal what is sealed."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +47,27 @@ def change(home: Path, paths: Iterable[Path], private: bool) -> Sealed:
     """
     files = size = elsewhere = 0
     vault = Vault(home)
-    wanted = [path for path in paths if is_sealed(path) != private]
-    known = _names(home, wanted)
-    for path in wanted:
-        if is_sealed(path) == private:
-            continue  # another name of one that was done
-        info, length = path.stat(), size_of(path)
-        names = [name for name in known.get((info.st_dev, info.st_ino), []) if name != path]
-        try:
-            (vault.seal if private else vault.open)(path, path)
-            for name in names:
-                linked(path, name)
-        except OSError as error:
-            raise Failed(
-                f"{path} could not be {'sealed' if private else 'opened'} ({error.strerror}); it is as it was. Make"
-                " room on the disk, then ask again."
-            ) from error
-        files, size, elsewhere = files + 1, size + length, elsewhere + max(0, info.st_nlink - 1 - len(names))
+    with _TURN:
+        wanted = [path.resolve() for path in paths if is_sealed(path) != private]
+        known = _names(home, wanted)
+        for path in wanted:
+            if is_sealed(path) == private:
+                continue  # another name of one that was done
+            info, length = path.stat(), size_of(path)
+            names = [name for name in known.get((info.st_dev, info.st_ino), []) if name.resolve() != path]
+            try:
+                with _drafted(path) as draft:
+                    (vault.seal if private else vault.open)(path, draft)
+                    for name in names:
+                        linked(draft, name)
+                    draft.replace(path)  # the last: who asks again finds the others by it
+                    sync(path.parent)
+            except OSError as error:
+                raise Failed(
+                    f"{path} could not be {'sealed' if private else 'opened'} ({error.strerror}); it is as it was. Make"
+                    " room on the disk, then ask again."
+                ) from error
+            files, size, elsewhere = files + 1, size + length, elsewhere + max(0, info.st_nlink - 1 - len(names))
     return Sealed(files, size, elsewhere)
 
 
@@ -69,13 +77,22 @@ def linked(path: Path, name: Path) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    draft = name.with_name(f"{name.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
-    try:
+    with _drafted(name) as draft:
         try:
             os.link(path, draft)
         except OSError:
-            shutil.copyfile(path, draft)
+            with path.open("rb") as source, written(draft) as out:
+                shutil.copyfileobj(source, out)
         draft.replace(name)
+        sync(name.parent)
+
+
+@contextmanager
+def _drafted(path: Path) -> Iterator[Path]:
+    """A name beside a file for what is to take its place; what still has it at the end goes."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
+    try:
+        yield draft
     finally:
         draft.unlink(missing_ok=True)
 

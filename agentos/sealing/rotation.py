@@ -91,6 +91,7 @@ def opened(settings: Settings) -> Store:
     """
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     sweep(settings.home)
+    _sweep(settings.home)
     file = KeyFile(settings.home / KEY, marked=True)
     if file.next is not None and file.next.exists():
         rotate(settings)
@@ -162,22 +163,40 @@ def _settled(file: KeyFile) -> None:
 
 
 def _sweep(home: Path) -> None:
-    """Removes what processes that were killed left of writing: a key among it would open what this one gives up."""
+    """Removes what processes that were killed left of writing.
+
+    A key among it would open what this one gives up; a file of a model's, half sealed, is none that was signed.
+    """
     drafts = [path for path in home.iterdir() if _DRAFT.fullmatch(path.name)]
     for name in FOLDERS:
-        drafts += (path for path in (home / name).rglob("*.part") if _DRAFT.fullmatch(path.name))
+        # Nothing is removed behind a link that a job may have made.
+        drafts += (path for path in _within(home / name, name == "models") if _DRAFT.fullmatch(path.name))
     for draft in drafts:
         draft.unlink(missing_ok=True)
 
 
 def _files(home: Path) -> Iterator[list[Path]]:
-    """Sealed files, each by all its names."""
-    found: dict[tuple[int, int], list[Path]] = {}
+    """Sealed files, each by all its names; where a name is a link to another disk, the one there."""
+    found: dict[tuple[int, int], dict[Path, None]] = {}
     for name in FOLDERS:
-        for path in sorted((home / name).rglob("*")):
-            if path.is_file() and not path.is_symlink() and is_sealed(path):
-                found.setdefault((path.stat().st_dev, path.stat().st_ino), []).append(path)
-    yield from found.values()
+        for path in _within(home / name):
+            if path.is_file() and is_sealed(path):
+                info = path.stat()
+                found.setdefault((info.st_dev, info.st_ino), {})[path.resolve()] = None
+    yield from map(list, found.values())
+
+
+def _within(root: Path, links: bool = True) -> Iterator[Path]:
+    """Every file at any depth, each folder once; with `links`, also in folders that were moved elsewhere."""
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, files in os.walk(root, followlinks=links):
+        info = os.stat(folder)
+        if (info.st_dev, info.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((info.st_dev, info.st_ino))
+        folders.sort()
+        yield from (Path(folder, file) for file in sorted(files))
 
 
 class _Work:
@@ -231,7 +250,12 @@ class _Work:
         """A text sealed with the new key; None where it need not or cannot be."""
         if not kept.startswith(MARK):
             return None
-        anew = self._anew(base64.b64decode(kept.removeprefix(MARK)), use, place)
+        try:
+            sealed_ = base64.b64decode(kept.removeprefix(MARK))
+        except ValueError:  # a line that was cut by a full disk
+            self.unreadable += 1
+            return None
+        anew = self._anew(sealed_, use, place)
         return None if anew is None else MARK + base64.b64encode(anew).decode()
 
     def _anew(self, kept: bytes, use: str, place: bytes) -> bytes | None:

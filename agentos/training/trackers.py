@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -20,6 +21,9 @@ from agentos.training.spec import RunSpec
 KNOWN = ("wandb", "mlflow")
 _KEYS = ("WANDB_API_KEY", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 """What a person keeps as secrets; a key of the system's own environment is given to nobody's run."""
+_SECRET = re.compile(r"KEY|SECRET|PASSWORD|TOKEN|CREDENTIAL|USERNAME")
+_WITHIN = re.compile(r"(?<=://)[^/@\s]+@")
+"""Name and password in an address."""
 _TOLD = (
     "kind", "base", "base_hash", "data", "data_hash", "task", "method", "scale", "epochs", "learning_rate", "seed",
     "rows", "length", "rank", "above", "warmup", "decay", "balanced", "dtype", "processes",
@@ -66,8 +70,8 @@ class Trackers:
             return [], []
         prefixes = tuple(f"{name.upper()}_" for name in self.names)
         plain = [
-            f"{name}={value}" for name, value in sorted(self._environ.items())
-            if name.startswith(prefixes) and name not in _KEYS
+            f"{name}={_WITHIN.sub('', value)}" for name, value in sorted(self._environ.items())
+            if name.startswith(prefixes) and not _SECRET.search(name)
         ]
         return plain, [name for name in self._kept(user) if name in _KEYS and name.startswith(prefixes)]
 

@@ -63,6 +63,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "POST /v1/kernel/wording": ("plan",),
     "POST /v1/kernel/feedback": ("agreed",),
     "POST /v1/kernel/keep": ("run",),
+    "POST /v1/kernel/mean": ("adapters",),
     "POST /v1/kernel/promote": ("adapter", "scores", "threshold"),
     "PUT /v1/secrets/{}": ("value",),
     "DELETE /v1/secrets/{}": ("x",),

@@ -58,6 +58,13 @@ def test_what_the_client_sends_counts_where_its_answer_is_not_known(client: open
     assert again.usage.prompt_tokens == 4, "the sentence before was planned again"
 
 
+def test_of_a_message_that_is_no_sentence_nothing_is_planned(client: openai.OpenAI) -> None:
+    long = made(client, SHOWN, "?", f"{SHOWN} {'x ' * 6_000}", "?", "show it")
+    assert "which one?" in long.choices[0].message.content and long.usage.prompt_tokens == 2
+    after = made(client, "x " * 6_000, "?", SHOWN, "?", "show it")
+    assert after.choices[0].message.content.startswith("it: smollm2-135m")
+
+
 def test_a_single_message_goes_on_in_its_named_session_alone(client: openai.OpenAI) -> None:
     named = {"extra_headers": {"x-session": "one"}}
     ask(client, SHOWN, **named)

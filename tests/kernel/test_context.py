@@ -33,6 +33,17 @@ SCRIPT = r"""
 - {when: "train one", say: "test.study(model=?, dataset=?)"}
 - {when: "study it on (\\w+)", say: 'test.study(model=?, dataset="\1")'}
 - {when: "study (\\w+) with (\\w+)", say: 'test.study(model="\1", dataset="\2")'}
+- {when: "heave it|scrap it|甩掉它", say: "kernel.undo()"}
+- {when: "undo it", say: "kernel.undo()"}
+- {when: "heave the model (\\w+) off", say: 'test.lower(model="\1")'}
+- {when: "甩掉 模型 (\\w+)", say: 'test.lower(model="\1")'}
+- {when: "heave the model \"(.+)\" off", say: 'test.lower(model="\1")'}
+- {when: "scrap the model (\\w+)", say: 'test.burn(model="\1")'}
+- {when: "scrap the dataset (\\w+)", say: 'test.start(command="\1")'}
+- {when: "view (\\w+)", say: 'datasets.show(dataset="\1")'}
+- {when: "delete it", say: "models.delete(model=?)"}
+- {when: "delete the dataset (\\w+)", say: 'datasets.delete(dataset="\1")'}
+- {when: "lift \"(.+)\"", say: 'test.lift(model="\1")'}
 - {when: "halt it|停掉它", say: "test.halt(job=?)"}
 - {when: "start something", say: "test.start(command=?)"}
 - {when: "start '(.*)'", say: 'test.start(command="\1")'}
@@ -236,6 +247,69 @@ async def test_a_pronoun_is_the_one_thing_that_was_named(world: World, first: st
     plan = next(event.data for event in events if event.kind == "plan")
     word = re.split("[:：]", told)[0]
     assert plan["taken"] == [{"step": "s1", "parameter": "model", "value": "zeta", "word": word}]
+
+
+def planned(events: list[Event]) -> list[tuple[str, dict[str, Any]]]:
+    steps = next(event.data["plan"] for event in events if event.kind == "plan")["steps"]
+    return [(step["syscall"], step["args"]) for step in steps]
+
+
+@pytest.mark.parametrize(("first", "then", "name"), [
+    ("lift zeta", "and heave it off", "zeta"), ("升 zeta", "甩掉它", "zeta"),
+    ('lift "zeta two"', "heave it off please", "zeta two"),
+])
+async def test_what_would_be_another_call_is_planned_with_the_name(
+    world: World, first: str, then: str, name: str
+) -> None:
+    await world.say(first)
+    events = await world.say(then)
+    assert world.done.calls == [f"lift {name}", f"lower {name}"] and "zeta" in replies(events)[0]
+    taken = next(event.data for event in events if event.kind == "plan")["taken"]
+    assert taken[0] == {"step": "s1", "parameter": "model", "value": name, "word": taken[0]["word"]}
+
+
+async def test_what_is_destroyed_by_a_name_for_a_pronoun_waits_too(world: World) -> None:
+    await world.answer(held(await world.say("burn omega"))[0]["approval"], "always")
+    await world.say("lift omega")
+    call = held(await world.say("scrap it"))[0]
+    assert call["args"]["model"] == "omega" and "taken from the conversation" in call["reason"]
+    assert world.done.calls == ["burn omega", "lift omega"]
+
+
+async def test_a_name_that_came_from_outside_is_in_no_sentence_that_is_planned(world: World) -> None:
+    await world.say("hear of one")
+    events = await world.say("heave it off")
+    assert planned(events) == [] and "kernel.undo()" in replies(events)[0]
+
+
+async def test_a_plan_that_puts_the_name_elsewhere_is_not_run(world: World) -> None:
+    await world.say("view reviews")
+    events = await world.say("scrap it")
+    assert planned(events) == [] and "kernel.undo()" in replies(events)[0] and world.done.calls == []
+
+
+async def test_several_things_are_asked_about_where_the_name_makes_the_call(world: World) -> None:
+    await world.say("lift zeta and beta")
+    assert "zeta or beta" in replies(await world.say("heave it off"))[0]
+    await world.say("beta")
+    assert world.done.calls == ["lift zeta", "lift beta", "lower beta"]
+
+
+async def test_undo_it_undoes(world: World) -> None:
+    await world.say("lift zeta")
+    assert planned(await world.say("undo it")) == [("kernel.undo", {})]
+
+
+async def test_the_kind_of_what_was_spoken_of_decides_the_call(world: World) -> None:
+    await world.say("view reviews")
+    events = await world.say("delete it")
+    assert planned(events) == [("datasets.delete", {"dataset": "reviews"})] and replies(events) == ["it: reviews"]
+
+
+async def test_of_two_kinds_that_one_verb_takes_none_is_chosen(world: World) -> None:
+    await world.say("study zeta with reviews")
+    events = await world.say("delete it")
+    assert planned(events) == [] and "model zeta or dataset reviews" in replies(events)[0]
 
 
 @pytest.mark.parametrize(

@@ -130,3 +130,12 @@ def test_a_model_that_was_verified_is_not_read_again_until_a_file_has_changed(sh
     assert shelf.signer.verify(stored.path).signed == "yes"
     assert Signer(shelf.root.parent).glance(stored.path) == "yes", "after a restart, too"
     assert shelf.signer.verify(stored.path, quick=False).signed == "yes"
+
+
+def test_what_a_link_leads_to_is_read_again_when_it_has_changed(shelf: Shelf, stored: Stored, tmp_path: Path) -> None:
+    weights = stored.path / "model.safetensors"
+    os.rename(weights, far := tmp_path / "far")
+    weights.symlink_to(far)
+    assert shelf.signer.verify(stored.path).signed == "yes"
+    change(far)
+    assert shelf.signer.verify(stored.path).signed == "altered"

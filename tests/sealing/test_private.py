@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,9 @@ from agentos.models.shelf import Shelf as Models
 from agentos.models.shelf import Stored, is_private
 from agentos.models.signing import Signer
 from agentos.policy.trash import TrashCan
-from agentos.sealing import KEY
+from agentos.sealing import KEY, KeyFile
 from agentos.sealing.files import Vault, is_sealed
-from agentos.sealing.private import change, in_clear
+from agentos.sealing.private import Sealed, change, in_clear
 from agentos.sealing.rotation import opened, rotate
 from agentos.store import Store
 from agentos.training.data import read
@@ -30,6 +32,24 @@ from agentos.types import Caller, LoadedModel, ModelSpec
 PARQUET = b"PAR1"
 """What a file of rows begins with."""
 MARK = "zhang.san@private-of-the-test.example.org"
+
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from agentos.models.shelf import Shelf
+from agentos.sealing import private
+
+def killed(*where):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+shelf = Shelf(Path(sys.argv[1]) / "models")
+if sys.argv[2] == "written":
+    os.fsync = killed
+else:
+    linked, private.linked = private.linked, lambda *where: (linked(*where), killed())
+shelf.private(shelf.get("tiny"), True)
+"""
 
 
 class Ctx:
@@ -154,3 +174,31 @@ def test_who_asks_again_after_a_kill_gets_it_done(home: Path) -> None:
     assert is_sealed(one) and not is_sealed(two)
     assert change(home, [one, two], True).files == 1
     assert where(home, MARK.encode()) == [] and (home / KEY).exists()
+
+
+@pytest.mark.parametrize("when", ["written", "linked"])
+def test_a_model_is_whole_after_a_kill_and_no_name_of_it_stays_in_clear(home: Path, when: str) -> None:
+    stored = model(home)
+    KeyFile(home / KEY, marked=True).make()
+    (kept := home / "runs" / "r1").mkdir(parents=True)
+    for name in ("a", "b"):
+        os.link(stored.path / "model.safetensors", kept / name)
+    subprocess.run([sys.executable, "-c", CHILD, str(home), when], check=False)
+    assert [*home.rglob("*.part")]
+    opened(Settings(home=home, cache=home / "cache")).close()
+    assert not [*home.rglob("*.part")]
+    assert Signer(home).verify(stored.path).signed == "yes"
+    made = Models(home / "models").private(stored, True)
+    assert made.files == 1 and where(home, MARK.encode()) == []
+    assert Signer(home).verify(stored.path).signed == "yes"
+
+
+def test_what_is_a_link_to_another_disk_is_sealed_there(home: Path, tmp_path: Path) -> None:
+    stored = model(home)
+    weights = stored.path / "model.safetensors"
+    os.rename(weights, far := tmp_path / "far")
+    weights.symlink_to(far)
+    assert Models(home / "models").private(stored, True) == Sealed(1, len(MARK) * 100_000 + 8, 0)
+    assert weights.is_symlink() and is_sealed(far)
+    with in_clear(stored.path) as place:
+        assert (place / "model.safetensors").read_bytes().startswith(b"weights")

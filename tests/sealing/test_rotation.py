@@ -236,6 +236,42 @@ def test_what_no_key_opens_is_left_and_counted_and_what_is_in_clear_stays_so(tmp
     assert kept[0] == ("sealed:AAAA",) and kept[1] == ("in clear",)
 
 
+def test_a_line_that_was_cut_is_left_and_keeps_no_system_from_starting(tmp_path: Path) -> None:
+    line = Sealer(tmp_path, "history").text("said", "line")
+    (tmp_path / "history").write_text(f"+{line}\n+sealed:AAAAA\n")
+    assert rotate(settings_of(tmp_path)).unreadable == 1
+    opened(settings_of(tmp_path)).close()
+    assert "+sealed:AAAAA" in (tmp_path / "history").read_text()
+
+
+def test_files_on_another_disk_are_sealed_anew_where_they_lie(tmp_path: Path) -> None:
+    home, far = tmp_path / "home", tmp_path / "far"
+    (home / "models").mkdir(parents=True)
+    (far / "big").mkdir(parents=True)
+    (plain := tmp_path / "plain").write_text(SAID)
+    Vault(home).seal(plain, far / "big" / "weights")
+    Vault(home).seal(plain, far / "alone")
+    (home / "models" / "big").symlink_to(far / "big")
+    (home / "models" / "alone").symlink_to(far / "alone")
+    (home / "models" / "again").symlink_to(home / "models")
+    assert rotate(settings_of(home)).files == 2
+    for name in ("big/weights", "alone"):
+        with Vault(home).reading(home / "models" / name) as reader:
+            assert reader.read() == SAID.encode()
+    assert (home / "models" / "alone").is_symlink()
+
+
+def test_nothing_is_removed_behind_a_link_of_a_run(tmp_path: Path) -> None:
+    home, far = tmp_path / "home", tmp_path / "far"
+    (home / "runs" / "r1").mkdir(parents=True)
+    far.mkdir()
+    (home / "runs" / "r1" / "link").symlink_to(far)
+    for folder in (far, home / "runs" / "r1"):
+        (folder / "a.1.00000000.part").touch()
+    opened(settings_of(home)).close()
+    assert (far / "a.1.00000000.part").exists() and not (home / "runs" / "r1" / "a.1.00000000.part").exists()
+
+
 def test_no_old_key_is_taken_for_the_right_one_afterwards(tmp_path: Path) -> None:
     kept = Sealer(tmp_path, "jobs").text("make", "1")
     old = (tmp_path / KEY).read_bytes()

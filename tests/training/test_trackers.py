@@ -30,6 +30,15 @@ def test_a_run_is_given_addresses_of_the_system_and_keys_of_its_own_user() -> No
     assert Trackers("", lambda user: kept[user], environ).variables("ann") == ([], [])
 
 
+def test_no_secret_of_the_system_goes_with_an_address() -> None:
+    environ = {
+        "MLFLOW_TRACKING_URI": "https://root:hunter2@here:5000/x", "MLFLOW_FLASK_SERVER_SECRET_KEY": "x",
+        "WANDB_IDENTITY_TOKEN_FILE": "/x", "MLFLOW_TRACKING_USERNAME": "root", "WANDB_PROJECT": "a@b",
+    }
+    given = Trackers("wandb, mlflow", lambda user: [], environ).variables("ann")
+    assert given == (["MLFLOW_TRACKING_URI=https://here:5000/x", "WANDB_PROJECT=a@b"], [])
+
+
 def test_what_is_no_tracker_or_is_not_there_is_said() -> None:
     with pytest.raises(UserError, match="no tracker 'tensorbord': there are 'wandb' and 'mlflow'"):
         Trackers("tensorbord")
