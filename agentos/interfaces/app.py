@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from agentos.config import Settings
 from agentos.dispatch.dispatcher import Dispatcher
 from agentos.dispatch.mounting import Mounting
+from agentos.interfaces.app_kernel import Schooling
 from agentos.kernel.context import Before
 from agentos.metrics import Metrics
 from agentos.policy.audit import Audit
@@ -18,7 +19,7 @@ from agentos.policy.outgoing import Outgoing
 from agentos.policy.reviews import Reviews
 from agentos.registry import Registry
 from agentos.resources.watch import Watch
-from agentos.types import Caller, Event, Jobs, Json, Models, Plan, Role, Trained, Training
+from agentos.types import Caller, Event, Jobs, Json, Models, Plan, Role, Training
 
 Events = AsyncIterator[Event]
 
@@ -156,54 +157,6 @@ class Resident(Protocol):
 
     async def rollback(self) -> None:
         """Puts the one in force that was so before."""
-        ...
-
-
-class Feedback(Protocol):
-    """What was kept of what people said."""
-
-    def agreed(self, user: str) -> bool:
-        """Whether somebody agreed that what becomes of their plans is kept."""
-        ...
-
-    def agree(self, user: str, yes: bool) -> None:
-        """Keeps whether somebody agrees."""
-        ...
-
-    def forget(self, user: str) -> int:
-        """Takes out all that somebody gave."""
-        ...
-
-    def all(self) -> Sequence[Any]:
-        """What was kept."""
-        ...
-
-
-class Schooling(Protocol):
-    """Trains adapters for the kernel."""
-
-    async def train(
-        self, caller: Caller, *, rows: int = ..., epochs: int = ..., seed: int = ..., feedback: bool = ...,
-        further: bool = ...,
-    ) -> Trained:
-        """Begins a run."""
-        ...
-
-    @property
-    def feedback(self) -> Feedback:
-        """What was kept of what people said."""
-        ...
-
-    def correct(self, text: str, plan: str, caller: Caller) -> Any:
-        """Keeps what a sentence should have come to."""
-        ...
-
-    def worded(self, plan: Mapping[str, Any]) -> str:
-        """A plan as a correction writes it."""
-        ...
-
-    async def keep(self, run: str) -> dict[str, Any]:
-        """Keeps what a run made."""
         ...
 
 

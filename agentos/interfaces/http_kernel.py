@@ -102,8 +102,9 @@ class Kernels:
     async def mean(self, request: Request) -> Response:
         """Keeps the mean of adapters; it is not in force by that."""
         admin(request, self._system)
-        names = (await body(request)).get("adapters")
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        said = (await body(request)).get("adapters")
+        names = [name for name in said if isinstance(name, str)] if isinstance(said, list) else []
+        if not isinstance(said, list) or len(names) < len(said):
             raise UserError("'adapters' is a list of names; nothing was made")
         return JSONResponse(plain(await self._system.schooling.mean(names)))
 

@@ -16,6 +16,7 @@ from agentos.types import Call, Json
 _LONGEST, _SHORT, _MOST = 200, 64, 50
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _KEY = re.compile(r"ak_[\w-]+")
+_SECRET = "<API_KEY>"
 _NAME = re.compile(r"[\w.@+:-]{1,80}")
 
 
@@ -55,7 +56,8 @@ def _named(value: Json, exact: bool) -> Json:
     if not isinstance(value, str):
         return value if isinstance(value, bool | int | float) else f"({type(value).__name__})"
     said = _KEY.sub("ak_***", value)
-    return said if exact and _NAME.fullmatch(said) else _plain(said)
+    own = exact and _NAME.fullmatch(said) and _SECRET not in _names(said)  # a key given for a name is no name
+    return said if own else _plain(said)
 
 
 def _plain(value: Json) -> Json:

@@ -13,6 +13,7 @@ from agentos.types import Call, Caller
 
 ADA, BOB = Caller("ada", "admin", door="cli"), Caller("bob", "operator", door="http")
 KEY = "ak_c2VjcmV0LXNlY3JldC1zZWNyZXQ"
+TOKEN = "ghp_" + "a1B2c3D4" * 4 + "abcd"
 NEVER = '@id("pull-never") forbid (principal, action == Action::"models.pull", resource);\n'
 
 
@@ -70,11 +71,14 @@ def test_neither_keys_nor_what_a_refused_caller_wrote_in_a_names_place_are_kept(
             DeniedError("no"))
     with act(audit, ADA, "keys.revoke", {"id": KEY, "scope": ["models.*", [["deep"]]], "amount": float("nan")}):
         pass
+    with pytest.raises(UserError), act(audit, BOB, "secrets.put", {"name": TOKEN}, "own-things"):
+        raise UserError("that is no name")
     said = "\n".join(str(row) for row in store.connection.execute("select * from audit"))
-    assert "bob@private.org" not in said and KEY not in said
+    assert "bob@private.org" not in said and KEY not in said and TOKEN not in said
     assert [row.arguments for row in rows(audit)] == [
         {"name": "reach me at <EMAIL>", "role": "(dict)"},
         {"id": "ak_***", "scope": ["models.*", "(list)"], "amount": "nan"},
+        {"name": "<API_KEY>"},
     ]
 
 
