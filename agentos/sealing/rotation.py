@@ -91,7 +91,7 @@ def opened(settings: Settings) -> Store:
     """
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     sweep(settings.home)
-    _sweep(settings.home)
+    _sweep(settings.home, keys=False)  # a prompt that has just been opened may be making the key
     file = KeyFile(settings.home / KEY, marked=True)
     if file.next is not None and file.next.exists():
         rotate(settings)
@@ -162,12 +162,12 @@ def _settled(file: KeyFile) -> None:
         file.put(file.mark, mark_of(key) + b"\n", over=True)
 
 
-def _sweep(home: Path) -> None:
+def _sweep(home: Path, keys: bool = True) -> None:
     """Removes what processes that were killed left of writing.
 
     A key among it would open what this one gives up; a file of a model's, half sealed, is none that was signed.
     """
-    drafts = [path for path in home.iterdir() if _DRAFT.fullmatch(path.name)]
+    drafts = [path for path in home.iterdir() if keys and _DRAFT.fullmatch(path.name)]
     for name in FOLDERS:
         # Nothing is removed behind a link that a job may have made.
         drafts += (path for path in _within(home / name, name == "models") if _DRAFT.fullmatch(path.name))

@@ -40,7 +40,6 @@ class World:
 
     async def stop(self) -> None:
         await self.service.close()
-        self.quotas.close()
         self.store.close()
 
     async def submit(self, command: str, call: str = "", **more: object) -> str:
