@@ -162,7 +162,11 @@ class _Wandb:
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "agentos"), id=ident, name=spec.model or spec.run, resume="allow",
             config=_told(spec), dir=str(folder),
-            settings=wandb.Settings(console="off", disable_git=True, disable_code=True),
+            settings=wandb.Settings(
+                console="off", disable_git=True, disable_code=True, x_disable_meta=True, x_disable_stats=True,
+                x_disable_machine_info=True, x_save_requirements=False, host="agentos", username="agentos",
+                program="agentos", program_abspath="agentos", program_relpath="agentos",
+            ),
         )
 
     def add(self, step: int, values: dict[str, float]) -> None:
@@ -182,7 +186,8 @@ class _Mlflow:
         if path.is_file():
             self._mlflow.start_run(run_id=path.read_text("utf-8"))
             return
-        run = self._mlflow.start_run(run_name=spec.model or spec.run)
+        named = {f"mlflow.{name}": "agentos" for name in ("user", "source.name")}  # not the account, nor a path
+        run = self._mlflow.start_run(run_name=spec.model or spec.run, tags=named)
         _remembered(path, lambda: str(run.info.run_id))
         self._mlflow.log_params(_told(spec))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -82,8 +83,9 @@ def test_mlflow_has_a_run_that_is_gone_on_with_after_a_kill(bert: Path, reviews:
     (there,) = [one for one in (tmp_path / "store").rglob(first) if one.is_dir()]
     params = {one.name: one.read_text("utf-8") for one in (there / "params").iterdir()}
     assert params["base"] == "tiny" and params["method"] == "full" and params["seed"] == "0"
-    told = " ".join(params.values())
-    assert str(tmp_path) not in told  # no path of the machine
+    told = " ".join(one.read_text("utf-8") for part in ("params", "tags") for one in (there / part).iterdir())
+    own = (str(tmp_path), sys.prefix, str(Path.home()), socket.gethostname())
+    assert not [name for name in own if name in told]  # no path, account or name of the machine
     steps = [int(line.split()[2]) for line in (there / "metrics" / "loss").read_text("utf-8").splitlines()]
     assert min(steps) <= 4 < max(steps)
     assert "status: 3" in (there / "meta.yaml").read_text("utf-8")  # finished
@@ -97,3 +99,6 @@ def test_weights_and_biases_keeps_a_run_offline(bert: Path, reviews: Path, tmp_p
     (kept,) = (path / "wandb").glob("offline-run-*/run-*.wandb")
     ident = (path / "wandb.id").read_text("utf-8")
     assert ident.startswith("r1-") and ident in kept.name and kept.stat().st_size > 500
+    said = kept.read_bytes()
+    own = (str(reviews.parent), socket.gethostname(), "agentos.training.worker", "requirements.txt")
+    assert not [name for name in own if name.encode() in said]
