@@ -36,7 +36,10 @@ def rotate(args: Namespace) -> int:
     where = f"in {settings.home}" if made.store == "file" else "in the system's keyring"
     took = show_seconds(made.seconds)
     print(f"{made.values:,} values and {made.files:,} files are sealed with a new key, {where}, after {took}.")
-    print("The old one is gone: a copy of the new one belongs with every backup from now on.")
     if made.unreadable:
-        print(f"{made.unreadable:,} opened with neither key and were left as they are.")
+        print(f"{made.unreadable:,} opened with neither key and were left as they are; the old one is kept for them in "
+              f"{settings.home / rotation.BEFORE}1 or the next number. Delete it once you have what can be saved.")
+    else:
+        print("The old one is gone.")
+    print("A copy of the new one belongs with every backup from now on.")
     return 0

@@ -49,6 +49,8 @@ def _account(data: bytes, start: int, end: int) -> Found:
     number = bytes(data[at] for at in places[:size]).decode().upper()
     if len(number) < size or data[stop : stop + 1].isalnum():
         return (start, end, 0.7) if ACCOUNT.label(data, start) and abs(len(places) - size) < 3 else None
+    if not data[start + 2 : start + 3].isdigit() and not ACCOUNT.label(data, start):
+        return None
     if iban(number):
         return start, stop, 0.99
     if data[start : start + 2].islower() or data[max(0, start - 1) : start] in (b"/", b"_", b"-"):
@@ -69,6 +71,8 @@ RULES = (
         ),
         _card,
     ),
+    Rule("BANK_CARD", Pattern(r"\b[2-6]\d{3}(?:[/_|,]\d{4}){3}\b"), _card, about=CARD),
+    Rule("BANK_CARD", Pattern(r"\b[2-6](?:[ .\x{b7}_-]\d){14,18}\b"), _card, about=CARD, near=True),
     Rule("IBAN", Pattern(rf"\b{_COUNTRY}{_BLOCKS}"), _account),
     Rule("IBAN", Pattern(rf"\b{_COUNTRY.lower()}{_BLOCKS.replace('A-Z', 'a-z')}"), _account),
     Rule("IBAN", Pattern(rf"(?i)iban[\s:=#\"'：是为]{{0,8}}({_COUNTRY}{_BLOCKS})"), _account),

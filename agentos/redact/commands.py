@@ -6,6 +6,7 @@ import re
 
 from agentos.redact.patterns import Pattern
 from agentos.redact.rules import Found, Rule
+from agentos.redact.values import generic, kinds, strong
 
 _VARIABLE = re.compile(rb"(?i)\A(?:\W+|[$<{(\[@].*|%[({\w].*|x{3,}|\*.*|-.*)\Z")
 _PROSE = re.compile(
@@ -16,7 +17,19 @@ _PROSE = re.compile(
 
 def _given(data: bytes, start: int, end: int) -> Found:
     value = data[start:end]
-    return None if not value or _VARIABLE.match(value) or _PROSE.match(value) else (start, end, 0.93)
+    shown = not value or _VARIABLE.match(value) or _PROSE.match(value) or (b"pass" not in value and generic(value))
+    return None if shown else (start, end, 0.93)
+
+
+def _mixed(data: bytes, start: int, end: int) -> Found:
+    """A value whose place alone says too little."""
+    value = data[start:end]
+    return _given(data, start, end) if len(value) > 3 and kinds(value) > 1 and not value.isupper() else None
+
+
+def _sent(data: bytes, start: int, end: int) -> Found:
+    """What a script types for a person."""
+    return (start, end, 0.8) if strong(data[start:end]) else None
 
 
 def _login(data: bytes, start: int, end: int) -> Found:
@@ -35,35 +48,91 @@ _OPTIONS = r"[^\n|;]*?\s"
 _LOGINS = r"(?:(?:docker|podman|helm registry|nerdctl|oc|az|registry) login|mongo|mongosh|mongodump|mongorestore|cqlsh)"
 _MYSQL = r"(?:mysql|mysqldump|mariadb|mysqladmin|mariadb-dump|mysqlimport|mycli)"
 _START = r"(?:\A|[\s\"'(\[])"
+_SAID = (
+    r"(?:sudo\s+(?:-\w+\s+)*-S|(?:sudo\s+)?passwd|cryptsetup|kinit|su\b|gpg|(?:docker|podman|helm registry|oc|gh auth) "
+    r"?login|vncpasswd|smbpasswd|openssl|veracrypt)"
+)
+_UPPER = (
+    r"(?:sqlcmd|bcp|osql|isql|tsql|ipmitool|mosquitto_(?:pub|sub)|unzip|zip|snmpget|snmpwalk|mqttx?|vsql|smbmap)"
+)
+_LOWER = (
+    r"(?:psexec|twine|crackmapexec|nxc|racadm|az login|clickhouse-client|mongo\w*|cqlsh|lftp|influx|couchbase-cli|"
+    r"rabbitmqadmin|arangosh|beeline|trino|wscat|oc login|argocd login|cf login|ibmcloud login|zabbix_\w+|mssql-cli|"
+    r"(?:docker|podman|helm registry|nerdctl|skopeo|registry) login)"
+)
+_TOOLS = (
+    r"poetry config http-basic\.\S+ \S+|bw unlock|bw login \S+|rclone obscure|wandb login|vault login|"
+    r"huggingface-cli login|ngrok (?:config add-)?authtoken|mega-login \S+"
+)
+_OPENED = (
+    r"storepass|keypass|srcstorepass|deststorepass|srckeypass|destkeypass|pw|rp|rootpw|adminpw|user-password|bindpw|"
+    r"encryption-password|vault-pass|PasswordText"
+)
+_DEVICES = (
+    r"username \S+ (?:privilege \d+ )?(?:password|secret) (?:0 )?|enable (?:password|secret) (?:0 )?|"
+    r"snmp-server community |snmp-agent community (?:read|write) (?:simple |cipher )?|"
+    r"(?:radius|tacacs)-server (?:host \S+ )?key (?:0 )?|crypto isakmp key |key-string |"
+    r"local-user \S+ password (?:simple|cipher|irreversible-cipher) |password (?:simple|cipher) |"
+    r"pre-shared-key (?:ascii-text |simple |local |remote )?|r[ow]community |requirepass |masterauth "
+)
+"""Lines of switches, routers and servers."""
+
+
+def _any(*ways: str) -> Pattern:
+    """Any of these, looked for in one go."""
+    return Pattern("|".join(ways))
+
+
 RULES = (
-    Rule("PASSWORD", Pattern(r"(?i)\bpin(?: code| number| no\.?)?(?: is|:|=| to)? ?(\d{4,8})\b"), _given),
     Rule(
         "PASSWORD",
         Pattern(
-            rf"{_START}(?:--(?:[a-z]+-)*|-)(?:password|passwd|pass|pwd|passphrase|requirepass)[= ]{_ARGUMENT}"
+            r"(?i)\bpin(?: code| number| no\.?)?(?:(?: (?:for|of|on|to) [^\n:,.\d]{1,24}?)?(?: is|:|=)| to)? ?"
+            r"(\d{4,8})\b"
+        ),
+        _given,
+    ),
+    Rule(
+        "PASSWORD",
+        Pattern(
+            rf"{_START}(?:--(?:[a-z]+-)*|-)(?:password|passwd|pass|pwd|passphrase|requirepass)[= ]{_ARGUMENT}|"
+            r"[\"'](?:--(?:[a-z]+-)*|-)(?:password|passwd|pass|pwd|passphrase)[\"'],\s*[\"']([^\"'\n]+)[\"']"
         ),
         _given,
         b"-",
     ),
     Rule(
         "API_KEY",
-        Pattern(
-            rf"{_START}--(?:[a-z]+-)*(?:token|api-key|apikey|secret|secret-key|access-key|key-secret)[= ]{_ARGUMENT}"
+        _any(
+            rf"{_START}--(?:[a-z]+-)*(?:token|api-key|apikey|secret|secret-key|access-key|key-secret)[= ]{_ARGUMENT}",
+            rf"\b(?:ossutil\w*|coscmd|coscli|obsutil|s3cmd|bcecmd)\b{_OPTIONS}(?:-k|-s|-sk)[= ]{_ARGUMENT}",
         ),
         _key,
-        b"--",
+        b"-",
     ),
+    Rule("API_KEY", Pattern(rf"\bmc (?:alias set|config host add) \S+ \S+ {_ARGUMENT}"), _key, b"mc "),
+    Rule("API_KEY", Pattern(rf"\bqshell account \S+ {_ARGUMENT}"), _key, b"qshell"),
+    Rule("API_KEY", Pattern(rf"\bmc (?:alias set|config host add) \S+ \S+ \S+ {_ARGUMENT}"), _key, b"mc "),
     Rule("PASSWORD", Pattern(rf"\b{_MYSQL}\b{_OPTIONS}-p{_ARGUMENT}"), _given, b" -p"),
-    Rule("PASSWORD", Pattern(rf"\bsshpass\s+-p\s*{_ARGUMENT}"), _given, b"sshpass"),
-    Rule("PASSWORD", Pattern(rf"\b{_LOGINS}\b{_OPTIONS}-p\s+{_ARGUMENT}"), _given, b" -p "),
-    Rule("PASSWORD", Pattern(rf"\bredis-cli\b{_OPTIONS}-a\s+{_ARGUMENT}"), _given, b"redis-cli"),
-    Rule("PASSWORD", Pattern(rf"\bldap(?:search|add|modify)\b{_OPTIONS}-w\s+{_ARGUMENT}"), _given, b"ldap"),
+    Rule(
+        "PASSWORD",
+        _any(
+            rf"\bsshpass\s+-p\s*{_ARGUMENT}", rf"\b{_LOGINS}\b{_OPTIONS}-p\s+{_ARGUMENT}",
+            rf"\b(?:7z[ar]?|7zz|rar|unrar)\s{_OPTIONS}-h?p{_ARGUMENT}",
+            rf"\b(?:plink|pscp|psftp|klink)\b{_OPTIONS}-pw\s+{_ARGUMENT}",
+        ),
+        _given,
+        b"p",
+    ),
+    Rule("PASSWORD", Pattern(rf"\b{_UPPER}\b{_OPTIONS}-[PAX]\s*{_ARGUMENT}"), _mixed, b" -"),
+    Rule("PASSWORD", Pattern(rf"\b{_LOWER}\b{_OPTIONS}-p\s+{_ARGUMENT}"), _mixed, b" -p "),
+    Rule("PASSWORD", Pattern(rf"{_START}(?:--|-)(?:{_OPENED})[ =:]{_ARGUMENT}"), _mixed, b"-"),
+    Rule("PASSWORD", Pattern(rf"\b(?:redis|valkey)-(?:cli|benchmark)\b{_OPTIONS}-a\s+{_ARGUMENT}"), _given, b" -a"),
+    Rule("PASSWORD", Pattern(r"(?m)(?:^|[>;] ?)AUTH (?:[\w-]+ )?([^\s\"']{4,})[ \t]*$"), _mixed, b"AUTH "),
+    Rule("PASSWORD", Pattern(rf"\bldap(?:search|add|modify|passwd)\b{_OPTIONS}-w\s*{_ARGUMENT}"), _given, b" -w"),
     Rule("PASSWORD", Pattern(r"(?i)\bidentified(?: with \S+)? by ['\"]([^'\"\n]+)['\"]"), _given),
     Rule("PASSWORD", Pattern(rf"\brequirepass\s+{_ARGUMENT}"), _given, b"requirepass"),
-    Rule(
-        "PASSWORD", Pattern(rf"\becho\s+(?:-n\s+)?{_ARGUMENT}\s*\|\s*(?:sudo\s+-S|passwd|cryptsetup)"), _given,
-        b"echo",
-    ),
+    Rule("PASSWORD", Pattern(rf"\b(?:echo|printf)\s+(?:-n\s+)?{_ARGUMENT}\s*\|\s*{_SAID}"), _given, b"|"),
     Rule("PASSWORD", Pattern(r"\bmachine\s+\S+\s+login\s+\S+\s+password\s+(\S+)"), _given, b"machine"),
     Rule("PASSWORD", Pattern(r"-pass(?:in|out)?\s+pass:([^\s\"']+)"), _given, b"pass:"),
     Rule(
@@ -73,12 +142,66 @@ RULES = (
         b"=",
     ),
     Rule(
+        "PASSWORD",
+        _any(
+            r"\b(?i:net use)\s[^\n]*?/(?i:u(?:ser)?):\S+(?:[ \t]+[^\s/]+)??[ \t]+"
+            r"([^\s\"'/][^\s\"']+)[ \t]*(?:/|\n|\z)",
+            rf"\b(?i:net use)\s+(?:\S+\s+)?\\\\\S+\s+{_ARGUMENT}\s+/[uU]",
+            rf"\b(?i:net user)\s+\S+\s+{_ARGUMENT}\s+/",
+            rf"\b(?i:xfreerdp|mstsc|cmdkey|freerdp\w*|dism|wmic)\b[^\n]*?\s/(?i:p|pass|password):{_ARGUMENT}",
+        ),
+        _mixed,
+        b"/",
+    ),
+    Rule(
+        "PASSWORD",
+        _any(
+            rf"\b(?i:ConvertTo-SecureString)\s+(?:-String\s+)?{_ARGUMENT}",
+            r"[\"']([^\"'\n]{4,64})[\"']\s*\|\s*ConvertTo-SecureString",
+        ),
+        _mixed,
+        b"SecureString",
+    ),
+    Rule(
+        "PASSWORD",
+        Pattern(
+            r"\bhtpasswd\s+-[a-zA-Z]*b[a-zA-Z]*\s+(?:-\w+\s+)*(?:\S+\s+)?\S+\s+"
+            rf"{_ARGUMENT}[ \t]*(?:[\n|;&>]|\z)"
+        ),
+        _given,
+        b"htpasswd",
+    ),
+    Rule("PASSWORD", Pattern(rf"\bwpa_passphrase\s+(?:\"[^\"\n]+\"|\S+)\s+{_ARGUMENT}"), _given, b"wpa_passphrase"),
+    Rule("PASSWORD", Pattern(rf"\bnmcli\s{_OPTIONS}(?:password|wifi-sec\.psk)\s+{_ARGUMENT}"), _given, b"nmcli"),
+    Rule("PASSWORD", Pattern(rf"\bssh-keygen\b{_OPTIONS}-[NP]\s+{_ARGUMENT}"), _given, b"ssh-keygen"),
+    Rule("PASSWORD", Pattern(rf"\bmysqladmin\b{_OPTIONS}password\s+{_ARGUMENT}"), _mixed, b"mysqladmin"),
+    Rule(
+        "PASSWORD",
+        _any(
+            rf"\bopenssl\s{_OPTIONS}(?:-k|-K|-pass)\s+{_ARGUMENT}", rf"\bopenssl passwd (?:-\S+ )*{_ARGUMENT}"
+        ),
+        _mixed,
+        b"openssl",
+    ),
+    Rule(
+        "PASSWORD",
+        Pattern(r"\b(?:smbclient|rpcclient|net rpc|smbget)\b[^\n]*?-U\s*[\"']?[^\n\"'%]+%([^\s\"']+)"),
+        _given,
+        b"-U",
+    ),
+    Rule("PASSWORD", Pattern(r"\blftp\b[^\n]*?-u\s+[\"']?[^\s,\"']+,([^\s\"']+)"), _given, b"lftp"),
+    Rule("PASSWORD", Pattern(rf"\b(?:{_TOOLS})\s+(?:--\S+\s+)?{_ARGUMENT}"), _mixed),
+    Rule("PASSWORD", Pattern(rf"(?m)^\s*(?:{_DEVICES})([^\s\"']{{4,}})"), _mixed),
+    Rule("PASSWORD", Pattern(r"(?m)^\s*user [\w.@-]+ ([!-~]+)$"), _sent, b"user "),
+    Rule("PASSWORD", Pattern(r"\bsend\s+(?:--\s+)?\"([^\"\n]{4,60}?)(?:\\r|\\n|\r|\n)"), _sent, b"send"),
+    Rule(
         "URL_CREDENTIALS",
         Pattern(
             rf"\b(?:curl|wget|http|https|xh)\b{_OPTIONS}(?:-u|--user|-a|--proxy-user|-U)[ =]?[\"']?"
             r"([^\s\"':]+:[^\s\"']+)"
         ),
         _login,
+        b" -",
     ),
     Rule(
         "URL_CREDENTIALS",

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Container, Iterable
 
-from agentos.redact import cards, commands, documents, keys, network, passwords, phones, tables
+from agentos.redact import (
+    calls,
+    cards,
+    codes,
+    commands,
+    documents,
+    identities,
+    keys,
+    network,
+    numbering,
+    passports,
+    passwords,
+    phones,
+    phrases,
+    plates,
+    scans,
+    spoken,
+    tables,
+    web,
+)
 from agentos.redact.entity import KINDS, PLACEHOLDER, Entity, Hit
 from agentos.redact.rules import Finds
 from agentos.redact.shadow import Shadow
 
 RULES: tuple[Finds, ...] = (
-    *keys.RULES, *network.RULES, *cards.RULES, *documents.RULES, *phones.RULES, *passwords.RULES,
-    *commands.RULES, *tables.RULES,
+    *keys.RULES, *network.RULES, *cards.RULES, *documents.RULES, *passports.RULES,
+    *plates.RULES, *phones.RULES, *numbering.RULES, *spoken.RULES, *commands.RULES,
+    *calls.RULES, *web.RULES,
 )
+FAMILIES = (
+    passwords.NAMED, passwords.KEYS, passwords.LOGINS, codes.DIGITS, spoken.DIGITS, scans.MISREAD, scans.WRAPPED,
+    tables.COLUMNS, identities.NUMBERS, phrases.WORDS,
+)
+_SHAPED = ("BANK_CARD", "SSN", "PHONE", "PASSPORT", "LICENSE_PLATE")
+"""What the numbers of things look like too."""
 _RANK = {kind: place for place, kind in enumerate(KINDS)}
 
 
@@ -20,9 +47,11 @@ def find(text: str, kinds: Container[str] = KINDS) -> list[Entity]:
     """Every private value of these kinds in a text, in order and apart from each other; linear in the text."""
     shadow = Shadow(text)
     data = shadow.data
-    hits = [hit for rule in RULES if rule.kind in kinds and rule.suits(data) for hit in rule.hits(data)]
+    rules = [*RULES, *(rule for family in FAMILIES if family.gate.within(data) for rule in family.rules)]
+    hits = [hit for rule in rules if rule.kind in kinds and rule.suits(data) for hit in rule.hits(data)]
     if not hits:
         return []
+    hits = _unnumbered(data, hits)
     taken = [match.span() for match in PLACEHOLDER.finditer(text)]
     apart = _apart(hits)
     places = shadow.origins((hit.start, hit.end) for hit in apart)
@@ -30,6 +59,20 @@ def find(text: str, kinds: Container[str] = KINDS) -> list[Entity]:
         Entity(hit.kind, start, end, hit.confidence) for hit, (start, end) in zip(apart, places, strict=True)
     ]
     return _outside(found, taken) if taken else found
+
+
+def _unnumbered(data: bytes, hits: list[Hit]) -> list[Hit]:
+    """Those that stand in no column of parts, orders or amounts."""
+    if b"\n" not in data or not any(hit.kind in _SHAPED for hit in hits):
+        return hits
+    cells = sorted((cell.start, cell.end) for cell in tables.NUMBERING.hits(data))
+    starts = [start for start, _ in cells]
+
+    def inside(hit: Hit) -> bool:
+        place = bisect_right(starts, hit.start) - 1
+        return place >= 0 and hit.end <= cells[place][1]
+
+    return [hit for hit in hits if hit.kind not in _SHAPED or not inside(hit)] if cells else hits
 
 
 def _apart(hits: Iterable[Hit]) -> list[Hit]:

@@ -15,7 +15,13 @@ _FILES = (
 )
 _PUBLIC = ("8.8.8.8", "8.8.4.4", "1.1.1.1", "9.9.9.9", "1.0.0.1", "4.4.4.4")
 _VARIABLE = re.compile(rb"\A(?:\$.*|\{.*\}|<.*>|\*+|%\w|%\(\w+\)s)\Z")
-_SAMPLE = re.compile(rb"\A(?:user(?:name)?|login|<.*>|\{.*\}|\$.*):(?:pass(?:word|wd)?|secret|pwd|x{3,}|\.{3,})\Z")
+_SAMPLE = re.compile(rb"(?i)\A(?:(?:db_?|my_?|your_?)?user(?:_?name)?|login|name|<.*>|\{.*\}|\$.*|"
+    + "用户名?|账号|你的\\S*|帐号".encode()
+    + rb"):(?:(?:db_?|my_?|your_?)?(?:pass(?:word|wd)?|secret|pwd|pass)|x{3,}|\.{3,}|"
+    + "密码|口令|你的\\S*".encode()
+    + rb")\Z"
+)
+_MASKED = Pattern(r"\w(?:[*•·…●]|\.{3})+\z")
 _SCHEMES = (b"mailto", b"email", b"mail", b"e-mail", b"sip", b"acct", b"http", b"https")
 _LOCAL = re.compile(rb"(?i)(?:fe[89ab][0-9a-f]|f[cd][0-9a-f]{2}|[23][0-9a-f]{3}):")
 _WITHIN_URL = re.compile(rb"://(?:[^\s/@]*:)?\Z")
@@ -27,7 +33,8 @@ _PART_AFTER = re.compile(rb"\.\d|[-_+][A-Za-z]")
 def _email(data: bytes, start: int, end: int) -> Found:
     local, _, domain = data[start:end].rpartition(b"@")
     last = domain.rpartition(b".")[2].lower().decode(errors="replace")
-    if _NUMBERED.match(domain) or f" {last} " in _FILES:
+    masked = _MASKED.within(data[max(0, start - 12) : start]) or not local.strip(b"xX")
+    if masked or _NUMBERED.match(domain) or f" {last} " in _FILES:
         return None
     if data[end : end + 2] in (b":/", b":~") or (local == b"git" and data[end : end + 1] == b":"):
         return None
@@ -121,6 +128,12 @@ RULES = (
         _bare,
         b"@",
     ),
+    Rule(
+        "URL_CREDENTIALS",
+        Pattern(r"\b([\w.-]+:[^\s\"'`<>]{3,64})@(?:tcp6?|udp|unix|cloudsql(?:-?\w+)?|memory|ssh\+tcp)\("),
+        _userinfo,
+        b"@",
+    ),
     Rule("URL_CREDENTIALS", Pattern(r"(?i)\b[a-z][a-z0-9+.-]{1,30}://(\w{20,})@[a-z0-9_\[]"), _keyed, b"://"),
     Rule(
         "EMAIL",
@@ -140,6 +153,7 @@ RULES = (
         sure(0.85),
     ),
     Rule("IP_ADDRESS", Pattern(r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b"), _octets, b"."),
+    Rule("IP_ADDRESS", Pattern(r"\s-[hH](\d{1,3}(?:\.\d{1,3}){3})\b"), sure(0.9), b"-"),
     Rule(
         "IP_ADDRESS",
         Pattern(r"(?i)(?:[0-9a-f]{0,4}:){2,7}(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9a-f]{0,4})"),

@@ -9,23 +9,37 @@ class Pattern:
     """One, over UTF-8; `.` is a character, and a match is its first group that took part, or all of it."""
 
     def __init__(self, source: str) -> None:
-        self._compiled = re2.compile(source.encode())
-        self._groups: int = self._compiled.groups
+        options = re2.Options()
+        options.max_mem = 24 << 20
+        self._compiled = re2.compile(source.encode(), options)
+        # What `search` wraps: around short texts, the wrapping takes several times as long as the search itself.
+        self._spans = self._compiled._regexp.Match
+        self._anywhere = re2._re2.RE2.Anchor.UNANCHORED
 
     def next(self, data: bytes, start: int) -> tuple[int, int] | None:
         """Where the first match from there on is."""
-        match = self._compiled.search(data, start)
-        if match is None:
+        if start > len(data):
             return None
-        for group in (*range(1, self._groups + 1), 0):
-            if match.start(group) >= 0:
-                break
-        return match.start(group), match.end(group)
+        spans: list[tuple[int, int]] = self._spans(self._anywhere, data, start, len(data))
+        if spans[0][0] < 0:
+            return None
+        for span in spans[1:]:
+            if span[0] >= 0:
+                return span
+        return spans[0]
 
     def ends(self, data: bytes) -> list[int]:
         """Where its matches end."""
-        return [match.end() for match in self._compiled.finditer(data)]
+        ends: list[int] = []
+        at, size = 0, len(data)
+        while at <= size:
+            first, last = self._spans(self._anywhere, data, at, size)[0]
+            if first < 0:
+                break
+            ends.append(last)
+            at = max(last, at + 1)
+        return ends
 
     def within(self, data: bytes) -> bool:
         """Whether it matches anywhere."""
-        return self._compiled.search(data) is not None
+        return bool(self._spans(self._anywhere, data, 0, len(data))[0][0] >= 0)

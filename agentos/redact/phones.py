@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from agentos.redact.patterns import Pattern
 from agentos.redact.rules import Found, Rule, decimal, digits, embedded, sure, tabled
-from agentos.redact.words import CALL, COUNTED, NUMBERED, PHONE
+from agentos.redact.words import CALL, COUNTED, NUMBER, NUMBERED, PHONE
 
 _DAY = Pattern(r"\A(?:19|20)\d\d[-./ ]?(?:0?[1-9]|1[0-2])[-./ ]?(?:0?[1-9]|[12]\d|3[01])(?:\D|\z)")
-_CODE = Pattern(r"\A\+ |\A0")
+_CODE = Pattern(r"\A\+ |\A0[1-9]")
+_CHINESE, _AMERICAN = Pattern(r"\A(?:86)?1[3-9]\d{9}\z"), Pattern(r"\A1?[2-9]\d\d[2-9]\d{6}\z")
+_HYPHENED = Pattern(r"\A(?:\d ?){3}-(?: ?\d ?){3}-(?: ?\d){4}\z")
+_PROSE = Pattern(r"[A-Za-z]{3}|[\x{4e00}-\x{9fff}]")
 _SUM = (b"= ", b"* ", b"/ ", b"< ", b"> ")
 
 
@@ -29,12 +32,28 @@ def _mobile(data: bytes, start: int, end: int) -> Found:
         return start, end, 0.97
     if _part(data, start, end) or _counted(data, start, end):
         return None
+    if data[end : end + 1] == b"*":
+        return None
     return None if _CODE.within(data[start:end]) or data[max(0, start - 2) : start] in _SUM else (start, end, 0.92)
 
 
 def _spelled(data: bytes, start: int, end: int) -> Found:
     """A mobile whose digits stand apart."""
     return (start, end, 0.75) if PHONE.before(data, start) and not embedded(data, start, end) else None
+
+
+def _single(data: bytes, start: int, end: int) -> Found:
+    """A number given digit by digit."""
+    if embedded(data, start, end) or tabled(data, start, end) or NUMBERED.label(data, start):
+        return None
+    number = digits(data[start:end])
+    told = PHONE.before(data, start, 72) or NUMBER.before(data, start, 72)
+    line = data[max(0, start - 200) : start].rpartition(b"\n")[2]
+    if _CHINESE.within(number.encode()):
+        return (start, end, 0.75) if told or _PROSE.within(line) else None
+    if _AMERICAN.within(number.encode()):
+        return (start, end, 0.75) if told or _HYPHENED.within(data[start:end]) else None
+    return (start, end, 0.65) if told and number[0] == "0" and 9 < len(number) < 12 else None
 
 
 def _landline(data: bytes, start: int, end: int) -> Found:
@@ -101,7 +120,15 @@ RULES = (
         ),
         _mobile,
     ),
-    Rule("PHONE", Pattern(r"[一幺][三四五六七八九](?:[ 、，,-]{0,2}[零〇一二两三四五六七八九幺]){9}"), sure(0.8)),
+    Rule(
+        "PHONE",
+        Pattern(
+            r"(?i)\b(1[3-9]\d{9})(?:vx|wx|v\b)|"
+            r"(?:\A|[^a-z0-9_])(?:v|vx|wx|tel|phone|mobile|ph|call|wechat|whatsapp)(1[3-9]\d{9})\b"
+        ),
+        sure(0.85),
+    ),
+    Rule("PHONE", Pattern(r"\b\d(?:(?:[ .\x{b7}/_]|-| - )\d){9,12}\b"), _single),
     Rule(
         "PHONE", Pattern(r"(?:\+?86[ -]?)?\b1[ .\x{b7}/-]?[3-9](?:[ .\x{b7}/-]{0,3}\d){9}\b"), _spelled,
         about=PHONE, near=True,
@@ -116,7 +143,12 @@ RULES = (
         _landline,
     ),
     Rule("PHONE", Pattern(r"\b[48]00[ -]?(?:\d{3}[ -]?\d{4}|\d{4}[ -]?\d{3})\b"), _landline),
-    Rule("PHONE", Pattern(r"\+ ?[1-9](?:[ .()/\x{b7}-]{0,2}\d){7,14}\b"), _international, b"+"),
+    Rule(
+        "PHONE",
+        Pattern(r"\+ ?[1-9](?:[ .()/\x{b7}-]{0,3}\d){7,14}(?:,? ?(?:x|ext\.?|转) ?\d{1,5})?\b"),
+        _international,
+        b"+",
+    ),
     Rule("PHONE", Pattern(r"\b00[1-9]\d{0,2}[ -](?:[ .()-]{0,2}\d){7,12}\b"), _called),
     Rule(
         "PHONE",

@@ -85,6 +85,14 @@ class Rule:
                 at = gap.end() if gap is not None else at
 
 
+@dataclass(frozen=True)
+class Family:
+    """Rules of any kind that are nothing where its gate does not match: one look at the text instead of many."""
+
+    gate: Pattern
+    rules: tuple[Finds, ...]
+
+
 def sure(confidence: float) -> Judge:
     """A judge of shapes that admit nothing else."""
     return lambda data, start, end: (start, end, confidence)
@@ -108,7 +116,7 @@ def embedded(data: bytes, start: int, end: int) -> bool:
         _alnum(last)
         or (last == _DASH and _alnum(before))
         or (last == _POINT and _digit(before))
-        or (last == _SLASH and not _digit(before))
+        or (last == _SLASH and not _digit(before) and before < 128)
         or last in b"$\\"
         or _alnum(following)
         or (following == _DASH and _alnum(after))

@@ -9,6 +9,7 @@ be read, and what was sealed anew need not be again. What neither key opens is l
 from __future__ import annotations
 
 import base64
+import itertools
 import os
 import re
 import time
@@ -65,6 +66,8 @@ COLUMNS = (
 )
 LINES = (("history", "history", "line"),)
 """Files of sealed lines in the home: name, use, place."""
+BEFORE = f"{KEY}.before"
+"""What an old key is called, with a number, that is kept because something opened with neither."""
 FOLDERS = ("models", "datasets", "trash", "runs")
 """Where sealed files are, at any depth."""
 
@@ -142,10 +145,13 @@ def rotate(settings: Settings, told: Told = lambda step: None) -> Rotated:
             " and everything can be read. Make room on the disk, then: agentos secrets rotate"
         ) from error
     before = content(file.path)
+    if work.unreadable and before is not None:  # a file with one damaged chunk has others that the old key opens
+        numbers = itertools.count(1)
+        file.put(next(way for at in numbers if not (way := file.path.with_name(f"{BEFORE}{at}")).exists()), before)
     file.next.replace(file.path)
     told("put the new key in the old one's place")
     _settled(file)
-    if before is not None and keyrings.points(before):
+    if before is not None and keyrings.points(before) and not work.unreadable:
         with suppress(Failed):  # an entry that nothing needs
             keyrings.forget(before)
     told("forgot the old key")

@@ -31,7 +31,7 @@ from agentos.policy.reviews import Reviews
 from agentos.registry import Registry
 from agentos.sealing import KEY, KeyFile, Sealer, derived, mark_of
 from agentos.sealing.files import Vault
-from agentos.sealing.rotation import COLUMNS, LINES, opened, rotate
+from agentos.sealing.rotation import BEFORE, COLUMNS, LINES, opened, rotate
 from agentos.secrets import Secrets
 from agentos.store import Store
 from agentos.types import Allowed, Call, Caller
@@ -230,8 +230,14 @@ def test_what_no_key_opens_is_left_and_counted_and_what_is_in_clear_stays_so(tmp
     store.connection.execute("update jobs set command = 'sealed:AAAA' where id = 1")
     store.connection.execute("update jobs set command = 'in clear' where id = 2")
     store.close()
+    before = (home / KEY).read_bytes()
     made = rotate(settings_of(home))
     assert (made.values, made.files, made.unreadable) == (1, 0, 1)
+    aside = home / f"{BEFORE}1"  # of a file with one damaged chunk, the old key opens the others
+    assert aside.read_bytes() == before and aside.stat().st_mode & 0o777 == 0o600
+    between = (home / KEY).read_bytes()
+    assert rotate(settings_of(home)).unreadable == 1
+    assert aside.read_bytes() == before and (home / f"{BEFORE}2").read_bytes() == between
     kept = Store(home / "agentos.db").connection.execute("select command from jobs order by id").fetchall()
     assert kept[0] == ("sealed:AAAA",) and kept[1] == ("in clear",)
 
