@@ -98,7 +98,9 @@ def _say(said: dict[str, Any], as_json: bool) -> int:
     if manifest:
         lines.append(f"base: {manifest['base']}  run: {manifest['run'] or '-'}  made: {manifest['made']}")
         recipe = manifest["recipe"]
-        lines.append("recipe: " + ", ".join(f"{name} {recipe[name]}" for name in _SHOWN if name in recipe))
+        of = [str(part["adapter"]) for part in recipe.get("mean_of", ())]
+        shown = [f"{name} {recipe[name]}" for name in _SHOWN if name in recipe]
+        lines.append("recipe: " + ", ".join([*([f"mean of {', '.join(of)}"] if of else []), *shown]))
         for suite, figures in manifest["scores"].items():
             before = f", {figures['before']:.1%} before" if "before" in figures else ""
             lines.append(f"{suite}: {figures['exact']:.1%} of {figures['cases']} exact{before}")

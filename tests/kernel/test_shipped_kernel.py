@@ -32,7 +32,8 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuned.Manif
 def test_it_is_for_the_model_in_the_catalog_and_says_how_it_was_made(shipped: tuple[Path, tuned.Manifest]) -> None:
     folder, manifest = shipped
     assert manifest.base == MODEL and manifest.base_sha256 == catalog()[MODEL].sha256
-    assert {"rows", "seed", "rank", "data_sha256"} <= manifest.recipe.keys()
+    assert {"method", "rank", "mean_of"} <= manifest.recipe.keys()
+    assert all({"rows", "seed", "data_sha256"} <= part.keys() for part in manifest.recipe["mean_of"])
     assert {"plans", "unseen"} <= manifest.scores.keys()
     assert sum(file.stat().st_size for file in folder.iterdir()) < MOST
 
