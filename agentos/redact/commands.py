@@ -11,7 +11,8 @@ from agentos.redact.values import generic, kinds, strong
 _VARIABLE = re.compile(rb"(?i)\A(?:\W+|[$<{(\[@].*|%[({\w].*|x{3,}|\*.*|-.*)\Z")
 _PROSE = re.compile(
     rb"(?i)\A(?:is|are|was|to|for|from|by|of|and|or|not|if|in|on|with|without|must|may|can|option|options|flag|flags|"
-    rb"argument|parameter|requires?|required|prompt|stdin|the|an?|instead|when|which|that|this|will|should|ort|rotocol)\Z"
+    rb"argument|parameter|requires?|required|prompt|stdin|the|an?|instead|when|which|that|this|will|should|ort|"
+    rb"rotocol)\Z"
 )
 
 
@@ -91,7 +92,8 @@ RULES = (
             r"(\d{4,8})\b"
         ),
         _given,
-    ),
+            cues="pin",
+        ),
     Rule(
         "PASSWORD",
         Pattern(
@@ -100,7 +102,8 @@ RULES = (
         ),
         _given,
         b"-",
-    ),
+            cues="pass pwd",
+        ),
     Rule(
         "API_KEY",
         _any(
@@ -109,11 +112,12 @@ RULES = (
         ),
         _key,
         b"-",
-    ),
+            cues="--token token= -token api-key apikey secret access-key ossutil coscmd coscli obsutil s3cmd bcecmd",
+        ),
     Rule("API_KEY", Pattern(rf"\bmc (?:alias set|config host add) \S+ \S+ {_ARGUMENT}"), _key, b"mc "),
     Rule("API_KEY", Pattern(rf"\bqshell account \S+ {_ARGUMENT}"), _key, b"qshell"),
     Rule("API_KEY", Pattern(rf"\bmc (?:alias set|config host add) \S+ \S+ \S+ {_ARGUMENT}"), _key, b"mc "),
-    Rule("PASSWORD", Pattern(rf"\b{_MYSQL}\b{_OPTIONS}-p{_ARGUMENT}"), _given, b" -p"),
+    Rule("PASSWORD", Pattern(rf"\b{_MYSQL}\b{_OPTIONS}-p{_ARGUMENT}"), _given, b" -p", cues="mysql mariadb mycli"),
     Rule(
         "PASSWORD",
         _any(
@@ -123,16 +127,24 @@ RULES = (
         ),
         _given,
         b"p",
-    ),
-    Rule("PASSWORD", Pattern(rf"\b{_UPPER}\b{_OPTIONS}-[PAX]\s*{_ARGUMENT}"), _mixed, b" -"),
-    Rule("PASSWORD", Pattern(rf"\b{_LOWER}\b{_OPTIONS}-p\s+{_ARGUMENT}"), _mixed, b" -p "),
-    Rule("PASSWORD", Pattern(rf"{_START}(?:--|-)(?:{_OPENED})[ =:]{_ARGUMENT}"), _mixed, b"-"),
-    Rule("PASSWORD", Pattern(rf"\b(?:redis|valkey)-(?:cli|benchmark)\b{_OPTIONS}-a\s+{_ARGUMENT}"), _given, b" -a"),
+            cues="sshpass login mongo cqlsh 7z rar plink pscp psftp klink",
+        ),
+    Rule("PASSWORD", Pattern(rf"\b{_UPPER}\b{_OPTIONS}-[PAX]\s*{_ARGUMENT}"), _mixed, b" -", cues="sqlcmd bcp osql "
+        "isql tsql ipmitool mosquitto zip snmp mqtt vsql smbmap"),
+    Rule("PASSWORD", Pattern(rf"\b{_LOWER}\b{_OPTIONS}-p\s+{_ARGUMENT}"), _mixed, b" -p ", cues="psexec twine "
+        "crackmap nxc racadm login clickhouse mongo cqlsh lftp influx couchbase rabbitmq arangosh beeline trino "
+        "wscat zabbix mssql"),
+    Rule("PASSWORD", Pattern(rf"{_START}(?:--|-)(?:{_OPENED})[ "
+                             rf"=:]{_ARGUMENT}"), _mixed, b"-", cues="pass pw -rp secret"),
+    Rule("PASSWORD", Pattern(rf"\b(?:redis|valkey)-(?:cli|"
+                             rf"benchmark)\b{_OPTIONS}-a\s+{_ARGUMENT}"), _given, b" -a", cues="redis valkey"),
     Rule("PASSWORD", Pattern(r"(?m)(?:^|[>;] ?)AUTH (?:[\w-]+ )?([^\s\"']{4,})[ \t]*$"), _mixed, b"AUTH "),
-    Rule("PASSWORD", Pattern(rf"\bldap(?:search|add|modify|passwd)\b{_OPTIONS}-w\s*{_ARGUMENT}"), _given, b" -w"),
-    Rule("PASSWORD", Pattern(r"(?i)\bidentified(?: with \S+)? by ['\"]([^'\"\n]+)['\"]"), _given),
+    Rule("PASSWORD", Pattern(rf"\bldap(?:search|add|modify|"
+                             rf"passwd)\b{_OPTIONS}-w\s*{_ARGUMENT}"), _given, b" -w", cues="ldap"),
+    Rule("PASSWORD", Pattern(r"(?i)\bidentified(?: with \S+)? by ['\"]([^'\"\n]+)['\"]"), _given, cues="identified"),
     Rule("PASSWORD", Pattern(rf"\brequirepass\s+{_ARGUMENT}"), _given, b"requirepass"),
-    Rule("PASSWORD", Pattern(rf"\b(?:echo|printf)\s+(?:-n\s+)?{_ARGUMENT}\s*\|\s*{_SAID}"), _given, b"|"),
+    Rule("PASSWORD", Pattern(rf"\b(?:echo|"
+                             rf"printf)\s+(?:-n\s+)?{_ARGUMENT}\s*\|\s*{_SAID}"), _given, b"|", cues="echo printf"),
     Rule("PASSWORD", Pattern(r"\bmachine\s+\S+\s+login\s+\S+\s+password\s+(\S+)"), _given, b"machine"),
     Rule("PASSWORD", Pattern(r"-pass(?:in|out)?\s+pass:([^\s\"']+)"), _given, b"pass:"),
     Rule(
@@ -140,7 +152,8 @@ RULES = (
         Pattern(rf"\b(?:PGPASSWORD|MYSQL_PWD|REDISCLI_AUTH|SSHPASS|RESTIC_PASSWORD|BORG_PASSPHRASE)={_ARGUMENT}"),
         _given,
         b"=",
-    ),
+            cues="pgpassword mysql_pwd rediscli_auth sshpass restic_password borg_passphrase",
+        ),
     Rule(
         "PASSWORD",
         _any(
@@ -152,7 +165,8 @@ RULES = (
         ),
         _mixed,
         b"/",
-    ),
+            cues="net xfreerdp mstsc cmdkey freerdp dism wmic",
+        ),
     Rule(
         "PASSWORD",
         _any(
@@ -188,10 +202,13 @@ RULES = (
         Pattern(r"\b(?:smbclient|rpcclient|net rpc|smbget)\b[^\n]*?-U\s*[\"']?[^\n\"'%]+%([^\s\"']+)"),
         _given,
         b"-U",
-    ),
+            cues="smbclient rpcclient net smbget",
+        ),
     Rule("PASSWORD", Pattern(r"\blftp\b[^\n]*?-u\s+[\"']?[^\s,\"']+,([^\s\"']+)"), _given, b"lftp"),
-    Rule("PASSWORD", Pattern(rf"\b(?:{_TOOLS})\s+(?:--\S+\s+)?{_ARGUMENT}"), _mixed),
-    Rule("PASSWORD", Pattern(rf"(?m)^\s*(?:{_DEVICES})([^\s\"']{{4,}})"), _mixed),
+    Rule("PASSWORD", Pattern(rf"\b(?:{_TOOLS})\s+(?:--\S+\s+)?{_ARGUMENT}"), _mixed, cues="poetry bw rclone wandb "
+        "vault huggingface ngrok mega-login"),
+    Rule("PASSWORD", Pattern(rf"(?m)^\s*(?:{_DEVICES})([^\s\"']{{4,}})"), _mixed, cues="username enable snmp radius "
+        "tacacs isakmp key-string local-user password shared-key community requirepass masterauth"),
     Rule("PASSWORD", Pattern(r"(?m)^\s*user [\w.@-]+ ([!-~]+)$"), _sent, b"user "),
     Rule("PASSWORD", Pattern(r"\bsend\s+(?:--\s+)?\"([^\"\n]{4,60}?)(?:\\r|\\n|\r|\n)"), _sent, b"send"),
     Rule(
@@ -202,7 +219,8 @@ RULES = (
         ),
         _login,
         b" -",
-    ),
+            cues="curl wget http xh",
+        ),
     Rule(
         "URL_CREDENTIALS",
         Pattern(r"\becho\s+[\"']?([^\s\"':]+:[^\s\"'|]+)[\"']?\s*\|\s*(?:sudo\s+)?chpasswd"),

@@ -26,17 +26,22 @@ from agentos.redact import (
     web,
 )
 from agentos.redact.entity import KINDS, PLACEHOLDER, Entity, Hit
-from agentos.redact.rules import Finds
+from agentos.redact.rules import Finds, Rule, cued
 from agentos.redact.shadow import Shadow
 
-RULES: tuple[Finds, ...] = (
+_TOGETHER = 8
+"""Rules with cues that one gate lets in."""
+_ALL: tuple[Finds, ...] = (
     *keys.RULES, *network.RULES, *cards.RULES, *documents.RULES, *passports.RULES,
     *plates.RULES, *phones.RULES, *numbering.RULES, *spoken.RULES, *commands.RULES,
-    *calls.RULES, *web.RULES,
+    *calls.RULES, *web.RULES, *identities.RULES, *tables.RULES,
 )
+_CUED = [rule for rule in _ALL if isinstance(rule, Rule) and rule.cues]
+RULES = tuple(rule for rule in _ALL if rule not in _CUED)
 FAMILIES = (
+    *(cued(_CUED[at : at + _TOGETHER]) for at in range(0, len(_CUED), _TOGETHER)),
     passwords.NAMED, passwords.KEYS, passwords.LOGINS, codes.DIGITS, spoken.DIGITS, scans.MISREAD, scans.WRAPPED,
-    tables.COLUMNS, identities.NUMBERS, phrases.WORDS,
+    phrases.WORDS,
 )
 _SHAPED = ("BANK_CARD", "SSN", "PHONE", "PASSPORT", "LICENSE_PLATE")
 """What the numbers of things look like too."""
@@ -48,7 +53,7 @@ def find(text: str, kinds: Container[str] = KINDS) -> list[Entity]:
     shadow = Shadow(text)
     data = shadow.data
     rules = [*RULES, *(rule for family in FAMILIES if family.gate.within(data) for rule in family.rules)]
-    hits = [hit for rule in rules if rule.kind in kinds and rule.suits(data) for hit in rule.hits(data)]
+    hits = [hit for rule in rules if rule.suits(data) for hit in rule.hits(data) if hit.kind in kinds]
     if not hits:
         return []
     hits = _unnumbered(data, hits)

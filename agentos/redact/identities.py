@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
-
 from collections.abc import Iterator
 
 from agentos.redact.entity import Hit, Kind
 from agentos.redact.patterns import Pattern
-from agentos.redact.rules import Family, digits, embedded
+from agentos.redact.rules import digits, embedded
 
 _FAR = r"[ \t]{0,3}(?:\([^()\n]{1,24}\)|（[^（）\n]{1,16}）)?"
 _IS = (
-    r"[\"'*_`]{0,3}(?:[ \t-]?(?:no\b\.?|nr\b\.?|n[°º]|num(?:ber|mer|ero)?\b|#|card|id|code|ending|号码?|號碼?|字號|字号|番号|번호))"
-    r"{0,3}" + _FAR + r"[\"'*_`]{0,3}[ \t]{0,3}(?:[:：=|#>,-]|->|→|\bis\b|\bare\b|\bwas\b|是|为|為|は)?[ \t\"'*`(（|]{0,6}"
+    r"[\"'*_`]{0,3}(?:[ \t-]?(?:no\b\.?|nr\b\.?|n[°º]|num(?:ber|mer|ero)?\b|#|card|id|code|ending|号码?|號碼?|字號|"
+    r"字号|番号|번호))"
+    r"{0,3}" + _FAR + r"[\"'*_`]{0,3}[ \t]{0,3}(?:[:：=|#>,-]|->|→|\bis\b|\bare\b|\bwas\b|是|为|為|は)?[ \t\"'*`(（|"
+                      r"]{0,6}"
 )
 _NAMES: tuple[tuple[Kind, str, str], ...] = (
     ("ID_CARD", r"hk ?id(?: ?card)?|香港(?:居民)?身[份分][证證]|hong kong (?:identity|id)(?: card)?|身[份分][证證]",
      r"[A-Z]{1,2}\d{6} ?(?:\([0-9A]\)|[0-9A]\b)"),
-    ("ID_CARD", r"澳[门門](?:居民)?身[份分][证證]|bir|macau id(?: card)?|身[份分][证證]", r"[1578][ /]?\d{6}[ /]?\(\d\)"),
-    ("ID_CARD", r"身[份分][证證](?:字[號号]|統一編號|号|號)?|統一編號|居留[证證]|台[湾灣]身[份分][证證]|taiwan id|arc|national id",
+    ("ID_CARD", r"澳[门門](?:居民)?身[份分][证證]|bir|macau id(?: card)?|身[份分][证證]", r"[1578][ /]?\d{6}[ "
+        r"/]?\(\d\)"),
+    ("ID_CARD", r"身[份分][证證](?:字[號号]|統一編號|号|號)?|統一編號|居留[证證]|台[湾灣]身[份分][证證]|taiwan id|"
+                r"arc|national id",
      r"[A-Z][1289A-D]\d{8}"),
-    ("ID_CARD", r"军官证|士兵证|警官证|军人证|文职证", r"(?:[军海空武南北东西中参政后装沈济兰成广]{1,2}字?第?)?\d{6,8}号?"),
+    ("ID_CARD", r"军官证|士兵证|警官证|军人证|文职证",
+     r"(?:[军海空武南北东西中参政后装沈济兰成广]{1,2}字?第?)?\d{6,8}号?"),
     ("ID_CARD", r"永久?居留?(?:身份)?证|永居|学籍号", r"[A-Z]{3}\d{12}|9\d{16}[\dXx]|[GLJ]\d{17}[\dXx]"),
     ("ID_CARD", r"nric(?: ?/ ?fin)?|fin|singapore id|ic", r"[STFGM]\d{7}[A-Z]"),
     ("ID_CARD", r"aadhaa?r|aadhar|uidai?|आधार", r"[2-9]\d{3}[ -]?\d{4}[ -]?\d{4}"),
@@ -41,7 +45,8 @@ _NAMES: tuple[tuple[Kind, str, str], ...] = (
     ("ID_CARD", r"emirates id|eid|هوية", r"784-?\d{4}-?\d{7}-?\d"),
     ("ID_CARD", r"iqama|saudi id|teudat zehut|t\.?z\.?|תעודת זהות|civil id|qid", r"\d{9,12}"),
     ("ID_CARD", r"pesel", r"\d{11}"),
-    ("ID_CARD", r"dni|nif|d\.n\.i\.|documento nacional", r"\d{2}\.?\d{3}\.?\d{3}[ -]?[A-Z]|\d{8}[ -]?[A-Z]|\d{2}\.\d{3}\.\d{3}"),
+    ("ID_CARD", r"dni|nif|d\.n\.i\.|documento nacional", r"\d{2}\.?\d{3}\.?\d{3}[ -]?[A-Z]|\d{8}[ -]?[A-Z]|"
+                                                         r"\d{2}\.\d{3}\.\d{3}"),
     ("ID_CARD", r"nie|nif", r"[XYZ][ -]?\d{7}[ -]?[A-Z]"),
     ("ID_CARD", r"codice fiscale|cod\.? ?fisc\.?|c\.?f\.?",
      r"[A-Z]{6} ?\d\d[A-EHLMPRST]\d\d ?[A-Z]\d{3} ?[A-Z]|[A-Z]{3} ?[A-Z]{3} ?\d\d[A-EHLMPRST]\d\d ?[A-Z]\d{3}[A-Z]"),
@@ -69,7 +74,8 @@ _NAMES: tuple[tuple[Kind, str, str], ...] = (
     ("ID_CARD", r"rut|run", r"\d{1,2}\.?\d{3}\.?\d{3}-[\dkK]"),
     ("ID_CARD", r"c[ée]dula(?: de ciudadan[íi]a)?|c\.c\.", r"\d{1,3}(?:\.\d{3}){2,3}|\d{8,10}|\d-\d{4}-\d{4}"),
     ("ID_CARD", r"tfn|tax file(?: number)?|medicare", r"\d{3}[ -]?\d{3}[ -]?\d{3}|\d{4}[ -]\d{5}[ -]\d"),
-    ("ID_CARD", r"(?:national|citizen|government|personal|resident) (?:id(?:entity|entification)?|insurance)(?: card)?|identity card",
+    ("ID_CARD", r"(?:national|citizen|government|personal|resident) (?:id(?:entity|entification)?|insurance)(?: "
+                r"card)?|identity card",
      r"[A-Z]{0,2}\d(?:[ .-]?\d){6,13}[A-Z]?"),
     ("ID_CARD", r"sa id|south african id|rsa id|id", r"\d{6} \d{4} [01]8\d"),
     ("PASSPORT", r"证件(?:号码?)?|旅行证件|护照|證件(?:號碼?)?|回乡证|通行证", r"[EGDSPHKMC][A-Z]?\d{7,8}|[HM]\d{10}"),
@@ -79,7 +85,8 @@ _NAMES: tuple[tuple[Kind, str, str], ...] = (
 )
 _FIRST = "|".join(dict.fromkeys(name for _, name, _ in _NAMES))
 _HEADS = Pattern(
-    rf"(?i)(?:\A|[^A-Za-z0-9])({_FIRST}){_IS}(?-i:[A-Z]{{0,6}}[ -]?\d[\d ./-]|[\x{{4e00}}-\x{{9fff}}]{{1,2}}字?第?\d{{6}}|[A-Z0-9]{{9}})"
+    rf"(?i)(?:\A|[^A-Za-z0-9])({_FIRST}){_IS}(?-i:[A-Z]{{0,6}}[ -]?\d[\d ./-]|"
+    rf"[\x{{4e00}}-\x{{9fff}}]{{1,2}}字?第?\d{{6}}|[A-Z0-9]{{9}})"
 )
 _SHAPES = tuple(
     (kind, re.compile(rf"(?i:{name})"), re.compile(rf"(?:{shape})(?![A-Za-z0-9])")) for kind, name, shape in _NAMES
@@ -91,16 +98,17 @@ _REACH = 160
 _DATED = re.compile(r"(?:19|20)\d\d[ .-]?[01]\d[ .-]?[0-3]\d\Z")
 
 
-class Called:
-    """Numbers of one kind of which each has its country's own shape, directly after its country's own name for it."""
+_DIGIT = re.compile(rb"\d\d")
 
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
-        self._shapes = [(name, shape) for of, name, shape in _SHAPES if of == kind]
+
+class Called:
+    """Numbers of which each has its country's own shape, directly after its country's own name for it."""
+
+    kind: Kind = "ID_CARD"
 
     def suits(self, data: bytes) -> bool:
-        """Whether its family's gate says all."""
-        return True
+        """Whether there is a digit at all."""
+        return _DIGIT.search(data) is not None
 
     def hits(self, data: bytes) -> Iterator[Hit]:
         """Each, and those that are listed after it."""
@@ -108,21 +116,20 @@ class Called:
         while (span := _HEADS.next(data, at)) is not None:
             at = span[1]
             name = data[slice(*span)].decode(errors="replace")
-            shapes = [shape for called, shape in self._shapes if called.fullmatch(name)]
-            if not shapes:
-                continue
+            shapes = [(kind, shape) for kind, called, shape in _SHAPES if called.fullmatch(name)]
             rest = data[at : at + _REACH].decode("utf-8", errors="ignore")
             link = _LINK.match(rest)
             first = link.end() if link is not None else 0
-            while (value := next(filter(None, (shape.match(rest, first) for shape in shapes)), None)) is not None:
+            while found := next(((kind, one) for kind, shape in shapes if (one := shape.match(rest, first))), None):
+                kind, value = found
                 start = at + len(rest[: value.start()].encode())
                 stop = start + len(value.group().encode())
                 number = digits(value.group().encode())
                 if len(set(number)) < 2 or _DATED.match(value.group()) or embedded(data, start, stop):
                     break
-                yield Hit(self.kind, start, stop, 0.85)
+                yield Hit(kind, start, stop, 0.85)
                 more = _NEXT.match(rest, value.end())
                 first = more.end() if more is not None else len(rest)
 
 
-NUMBERS = Family(_HEADS, (Called("ID_CARD"), Called("SSN"), Called("PASSPORT")))
+RULES = (Called(),)

@@ -28,7 +28,8 @@ _SHAPES = (
     r"GR1348941[\w-]{16,}",
     r"npm_[A-Za-z0-9]{30,}",
     r"pypi-[\w-]{30,}",
-    r"(?:rubygems|CLOJARS|CCIPAT|bkua|sq[upa]|nfp|vc[pkrai]|pul|fo1|squ|dckr_oat|JFrog|pscale_(?:tkn|pw|oauth))[_-][\w-]{30,}",
+    r"(?:rubygems|CLOJARS|CCIPAT|bkua|sq[upa]|nfp|vc[pkrai]|pul|fo1|squ|dckr_oat|JFrog|pscale_(?:tkn|pw|"
+    r"oauth))[_-][\w-]{30,}",
     r"oy2[a-z0-9]{43}",
     r"AKCp[A-Za-z0-9]{60,}",
     r"cmVmdGtu[A-Za-z0-9]{40,}",
@@ -67,7 +68,8 @@ _SHAPES = (
     r"eyJ[\w-]{6,}\.(?:[\w-]{8,}|\.[\w-]{8,})(?:\.[\w-]*){0,3}",
     r"AGE-SECRET-KEY-1[A-Z0-9]{40,}",
     r"b3BlbnNzaC1rZXktdjEA[A-Za-z0-9+/=]{20,}",
-    r"LS0tLS1CRUdJTi(?:BQUklWQVRF|BSU0EgUFJJVkFUR|BFQyBQUklWQVRF|BPUEVOU1NIIFBSSVZBVE|BFTkNSWVBURUQg)[A-Za-z0-9+/=]{20,}",
+    r"LS0tLS1CRUdJTi(?:BQUklWQVRF|BSU0EgUFJJVkFUR|BFQyBQUklWQVRF|BPUEVOU1NIIFBSSVZBVE|"
+    r"BFTkNSWVBURUQg)[A-Za-z0-9+/=]{20,}",
     r"MII[A-Z][A-Za-z0-9+/]{2}IBA(?:AKB|AKC|DANBg)[A-Za-z0-9+/=]{40,}",
 )
 _HEADLESS = (
@@ -129,13 +131,14 @@ RULES = (
     Rule("API_KEY", Pattern(rf"\b(?:{'|'.join(_SHAPES)})"), _mixed(1)),
     Rule("API_KEY", Pattern(rf"\b(?:{'|'.join(_HEADLESS)})"), _mixed(1)),
     Rule("API_KEY", Pattern(rf"\b{_OPENAI}"), _mixed(2), b"sk-"),
-    Rule("API_KEY", Pattern(rf"\b{_HOOKS}([\w@/-]{{16,}})"), _hook),
+    Rule("API_KEY", Pattern(rf"\b{_HOOKS}([\w@/-]{{16,}})"), _hook, cues="weixin feishu larksuite discord webhook "
+        "day.app ftqq googleapis zapier ifttt make.com pushplus ntfy hc-ping"),
     Rule("API_KEY", Pattern(r"\dQ~[\w.~-]{31,34}"), sure(0.95), b"Q~"),
     Rule("API_KEY", Pattern(r"\batlasv1\.[\w-]{50,}"), sure(0.97), b"atlasv1"),
     Rule("API_KEY", Pattern(r"[A-Za-z0-9]{10,}JQQJ99[A-Za-z0-9]{20,}"), sure(0.97), b"JQQJ99"),
     Rule("API_KEY", Pattern(r"\b1//0[\w-]{30,}"), sure(0.95), b"1//0"),
     Rule("API_KEY", Pattern(r"Private-Lines: \d+\s+((?:[A-Za-z0-9+/=]{4,}\s+)+)"), sure(0.99), b"Private-Lines"),
-    Rule("API_KEY", Pattern(r"(?i)\bbearer[ \t:=\"']{1,4}([\w.~+/=-]{8,})"), _bearer),
+    Rule("API_KEY", Pattern(r"(?i)\bbearer[ \t:=\"']{1,4}([\w.~+/=-]{8,})"), _bearer, cues="bearer"),
     Rule(
         "API_KEY",
         Pattern(

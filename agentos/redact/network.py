@@ -133,7 +133,8 @@ RULES = (
         Pattern(r"\b([\w.-]+:[^\s\"'`<>]{3,64})@(?:tcp6?|udp|unix|cloudsql(?:-?\w+)?|memory|ssh\+tcp)\("),
         _userinfo,
         b"@",
-    ),
+            cues="@tcp @udp @unix @cloudsql @memory @ssh",
+        ),
     Rule("URL_CREDENTIALS", Pattern(r"(?i)\b[a-z][a-z0-9+.-]{1,30}://(\w{20,})@[a-z0-9_\[]"), _keyed, b"://"),
     Rule(
         "EMAIL",
@@ -151,9 +152,10 @@ RULES = (
             rf"(?:{_DOT}[a-z0-9-]+){{0,3}}{_DOT}[a-z]{{2,12}}\b"
         ),
         sure(0.85),
-    ),
+            cues="at] at) at} [@ (@ {@",
+        ),
     Rule("IP_ADDRESS", Pattern(r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b"), _octets, b"."),
-    Rule("IP_ADDRESS", Pattern(r"\s-[hH](\d{1,3}(?:\.\d{1,3}){3})\b"), sure(0.9), b"-"),
+    Rule("IP_ADDRESS", Pattern(r"\s-[hH](\d{1,3}(?:\.\d{1,3}){3})\b"), sure(0.9), b"-", cues="-h"),
     Rule(
         "IP_ADDRESS",
         Pattern(r"(?i)(?:[0-9a-f]{0,4}:){2,7}(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9a-f]{0,4})"),

@@ -104,7 +104,8 @@ RULES = (
     Rule(
         "PASSPORT",
         Pattern(
-            r"(?i:\b(?:old|new|current|previous|expired|other|second|renewed|replacement|valid|former)(?: one| passport|"
+            r"(?i:\b(?:old|new|current|previous|expired|other|second|renewed|replacement|valid|former)(?: one| "
+            r"passport|"
             r" number| no\.?|'s|s)?|[旧新原老][的本证]?(?:号码?|护照)?|[另第前后]一?[本个二]|换发)"
             r"(?i:[ ]?(?:is|was|are|now|:|：|=|-|=>|->|是|为|换成|改成)){0,2}[ ]?"
             r"([A-Z]{1,2}\d{7,8}|[A-Z]\d{7,8}|\d{9}|\d{2}[A-Z]{2}\d{5})(?:\b|\z)"

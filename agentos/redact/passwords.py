@@ -132,11 +132,13 @@ PASS = (
     r"pre-?shared[ _-]?key|wifi[_ -]?key|(?:store|key)pass)"
 )
 _OWNERS = (
-    r"(?:db|user|root|admin|smtp|mail|ftp|redis|my|pg|postgres|sql|ssh|wifi|login|auth|proxy|sudo|api|app|mq|mongo|ldap|"
+    r"(?:db|user|root|admin|smtp|mail|ftp|redis|my|pg|postgres|sql|ssh|wifi|login|auth|proxy|sudo|api|app|mq|mongo|"
+    r"ldap|"
     r"vpn|sa)"
 )
 _CODES = (
-    r"(?:密码|口令|密碼|提取码|访问码|授权码|备用码|恢复码|门禁码|开门码|解锁码|开锁码|开机码|通行码|解压码|登录码|入会码|"
+    r"(?:密码|口令|密碼|提取码|访问码|授权码|备用码|恢复码|门禁码|开门码|解锁码|开锁码|开机码|通行码|解压码|登录码|"
+    r"入会码|"
     r"救援码|(?:预共享)?密匙|预共享密钥|暗号|验证码)"
 )
 SECRETS = (
@@ -147,12 +149,15 @@ SECRETS = (
 )
 _KEYS = (
     r"(?:[\w-]key|JsCode|"
-    r"(?:api|app|master|service|map|maps|weather|openai|claude|deepseek|moonshot|kimi|gemini|google|amap|datadog|qwen|my|"
-    r"高德|百度|腾讯|阿里|谷歌|和风|天气|地图|智谱|豆包|火山|讯飞|我的|你的|这个|新的?|公司的?|测试|正式|生产|接口|模型|百炼|千问)"
+    r"(?:api|app|master|service|map|maps|weather|openai|claude|deepseek|moonshot|kimi|gemini|google|amap|datadog|"
+    r"qwen|my|"
+    r"高德|百度|腾讯|阿里|谷歌|和风|天气|地图|智谱|豆包|火山|讯飞|我的|你的|这个|新的?|公司的?|测试|正式|生产|接口|"
+    r"模型|百炼|千问)"
     r"[ _-]?的? ?key)"
 )
 _MORE = (
-    r"(?:[_-]?\d{1,2}|_(?:prod(?:uction)?|dev|test|stag(?:e|ing)|uat|new|old|main|master|slave|primary|replica|r[ow]|read|"
+    r"(?:[_-]?\d{1,2}|_(?:prod(?:uction)?|dev|test|stag(?:e|ing)|uat|new|old|main|master|slave|primary|replica|"
+    r"r[ow]|read|"
     r"write|admin|root|b(?:ase)?64|plain|default|confirm(?:ation)?|again|current))?"
 )
 _SET = r"(?: (?:issued|assigned|generated|given|created|set|sent|reset))?"
@@ -201,9 +206,11 @@ NAMED = Family(
         ),
         Rule(
             "PASSWORD",
-            Pattern(rf"(?i)\bssid\b[^\n]{{1,40}}?[^\w](?:key|pass|psk|pw|pwd)[\"']?[ \t]*[:=]?[ \t]*{VALUE}"), _strong
+            Pattern(rf"(?i)\bssid\b[^\n]{{1,40}}?[^\w](?:key|pass|psk|pw|pwd)[\"']?[ \t]*[:=]?[ \t]*{VALUE}"), _strong,
+            cues="ssid",
         ),
-        Rule("PASSWORD", Pattern(rf"{_CODES}{_REMARK}{_LINK}{VALUE}|(?:密码|口令|密碼)([A-Za-z0-9][!-~]+)"), _prose),
+        Rule("PASSWORD", Pattern(rf"{_CODES}{_REMARK}{_LINK}{VALUE}|(?:密码|口令|"
+                                 rf"密碼)([A-Za-z0-9][!-~]+)"), _prose, cues="码 口令 密碼 密匙 密钥 暗号"),
         Rule(
             "PASSWORD",
             Pattern(
@@ -223,8 +230,10 @@ NAMED = Family(
             ),
             _assigned(False),
             b"(",
+            cues="define setproperty put setenv set property header env",
         ),
-        Rule("PASSWORD", Pattern(rf"(?i)#define\s+\w*(?:{PASS}|_PASS)\s+{VALUE}"), _assigned(False), b"#"),
+        Rule("PASSWORD", Pattern(rf"(?i)#define\s+\w*(?:{PASS}|"
+                                 rf"_PASS)\s+{VALUE}"), _assigned(False), b"#", cues="#define"),
         Rule(
             "PASSWORD",
             Pattern(
@@ -232,8 +241,9 @@ NAMED = Family(
                 r"((?:[a-z]{4}[ -]){3}[a-z]{4}|[a-z]{16})\b"
             ),
             sure(0.85),
+            cues="app 专用 授权",
         ),
-        Rule("PASSWORD", Pattern(rf"{_CODES}{_LOOSE}{VALUE}"), _strong),
+        Rule("PASSWORD", Pattern(rf"{_CODES}{_LOOSE}{VALUE}"), _strong, cues="码 口令 密碼 密匙 密钥 暗号"),
         Rule(
             "PASSWORD",
             Pattern(
@@ -261,12 +271,14 @@ NAMED = Family(
                 r"((?:[a-z][a-z'-]{1,15}[ -]){2,24}[a-z][a-z'-]{1,15}\d{0,4})[\"']?[ \t]*(?:[.;\n]|\z)"
             ),
             _phrase,
+            cues="phrase mnemonic 助记词",
         ),
     ),
 )
 KEYS = Family(
     Pattern(
-        r"(?i)key|secret|token|密钥|秘钥|令牌|私钥|(?:\b|_)[as]k\b|jwt|credential|dockerconfig|_pat\b|_sas\b|_auth\b|jscode"
+        r"(?i)key|secret|token|密钥|秘钥|令牌|私钥|(?:\b|_)[as]k\b|jwt|credential|dockerconfig|_pat\b|_sas\b|"
+        r"_auth\b|jscode"
     ),
     (
         Rule("API_KEY", Pattern(rf"(?i){SECRETS}{_MORE}{_IS}{VALUE}"), _assigned(True)),

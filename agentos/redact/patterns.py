@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import re2
+
+
+class Text(bytes):
+    """Bytes that remember what was looked up in them."""
+
+    def __init__(self, _data: bytes) -> None:
+        self.seen: dict[object, list[int]] = {}
+        self.lower_case = self.lower()
+
+
+def holds(data: bytes, words: Iterable[bytes]) -> bool:
+    """Whether one of these, which are in lower case, is in there in any case."""
+    low = data.lower_case if isinstance(data, Text) else data.lower()
+    return any(map(low.__contains__, words))
 
 
 class Pattern:
     """One, over UTF-8; `.` is a character, and a match is its first group that took part, or all of it."""
 
     def __init__(self, source: str) -> None:
-        options = re2.Options()
-        options.max_mem = 24 << 20
-        self._compiled = re2.compile(source.encode(), options)
+        self._compiled = re2.compile(source.encode())
         # What `search` wraps: around short texts, the wrapping takes several times as long as the search itself.
         self._spans = self._compiled._regexp.Match
         self._anywhere = re2._re2.RE2.Anchor.UNANCHORED

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from agentos.redact.entity import Hit, Kind
-from agentos.redact.patterns import Pattern
+from agentos.redact.patterns import Pattern, holds
 from agentos.redact.words import Words
 
 Found = tuple[int, int, float] | None
@@ -53,10 +53,19 @@ class Rule:
     """Words without which this shape is nothing."""
     near: bool = False
     """Whether one of those words stands not far before every value."""
+    cues: str = ""
+    """Parts of words, in lower case, of which a text must hold one; told apart by spaces."""
+
+    _cues: tuple[bytes, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_cues", tuple(cue.encode() for cue in self.cues.split()))
 
     def suits(self, data: bytes) -> bool:
         """Whether a text may hold one, told at less cost than looking for it."""
-        return self.needs in data and (self.about is None or self.about.anywhere(data))
+        if (self.needs and self.needs not in data) or (self._cues and not holds(data, self._cues)):
+            return False
+        return self.about is None or self.about.anywhere(data)
 
     def hits(self, data: bytes) -> Iterator[Hit]:
         """Every value of this shape, apart from each other.
@@ -91,6 +100,12 @@ class Family:
 
     gate: Pattern
     rules: tuple[Finds, ...]
+
+
+def cued(rules: Sequence[Rule]) -> Family:
+    """Such rules behind one look for the cues of them all."""
+    cues = sorted({re.escape(cue) for rule in rules for cue in rule.cues.split()})
+    return Family(Pattern(f"(?i){'|'.join(cues)}"), tuple(rules))
 
 
 def sure(confidence: float) -> Judge:

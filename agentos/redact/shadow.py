@@ -8,6 +8,8 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 
+from agentos.redact.patterns import Text
+
 _ZERO = "\u200b"
 _INVISIBLE = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u3164\ufeff\uffa0"
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2043\ufe58\ufe63\uff0d\u30fc"
@@ -59,7 +61,7 @@ class Shadow:
         plain = text if text.isascii() else text.translate(_TABLE)
         if _MARKS.search(plain):
             plain = self._edited(plain)
-        self.data = plain.encode()
+        self.data: bytes = Text(plain.encode())
         self._ascii = len(self.data) == len(plain)
 
     def _edited(self, text: str) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from agentos.redact.entity import Hit, Kind
 from agentos.redact.patterns import Pattern
-from agentos.redact.rules import Family
 from agentos.redact.values import telling
 
 _SEPARATORS = (b"|", b"\t", b";", b",", b"  ")
@@ -31,18 +30,34 @@ def _both(head: str) -> str:
 
 
 class Column:
-    """Columns whose head says that they hold values of one kind."""
+    """A column whose head says that it holds values of one kind."""
 
     def __init__(self, kind: Kind, head: str, holds: Callable[[bytes], bool]) -> None:
         """`head` is alternatives of a pattern for the whole of a head, `holds` whether a cell looks like a value."""
         self.kind = kind
-        self._holds = holds
-        both = _both(head)
-        self._head = Pattern(rf"(?i)\A(?:{both})\z")
+        self.holds = holds
         self.head = head
+        self._whole = Pattern(rf"(?i)\A(?:{_both(head)})\z")
+
+    def heads(self, name: str) -> bool:
+        """Whether that is its head."""
+        return self._whole.within(name.encode())
+
+
+class Tables:
+    """Tables with any of some columns."""
+
+    def __init__(self, *columns: Column) -> None:
+        self.kind = columns[0].kind
+        self._columns = columns
+        both = _both("|".join(column.head for column in columns))
         inner = rf"(?:[|,;\t]|  )[ *`\"']*(?:{both})[ *`\"']*(?:[|,;\t\r\n]|  |\z)"
         first = rf"(?m:^)[ *`\"']*(?:{both})[ *`\"']*(?:[|,;\t]|  )"
         self._heads = Pattern(f"(?i)(?:{inner}|{first})")
+
+    def _wanted(self, names: Iterable[str]) -> list[tuple[int, Column]]:
+        """The places of its columns among those with such heads."""
+        return [(place, each) for place, name in enumerate(names) if name for each in self._columns if each.heads(name)]
 
     def suits(self, data: bytes) -> bool:
         """Whether there is more than one line, or a row of SQL."""
@@ -50,14 +65,10 @@ class Column:
 
     def hits(self, data: bytes) -> Iterator[Hit]:
         """Every cell under such a head that looks like a value, down to the first line with another number of cells."""
-        for wanted, row in _inserted(data, self._head):
-            for place in wanted:
-                if place < len(row) and self._holds(data[slice(*row[place])]):
-                    yield Hit(self.kind, *row[place], 0.85)
-        for wanted, row in _copied(data, self._head):
-            for place in wanted:
-                if self._holds(data[slice(*row[place])]):
-                    yield Hit(self.kind, *row[place], 0.85)
+        for names, row in (*_inserted(data), *_copied(data)):
+            for place, column in self._wanted(names):
+                if place < len(row) and column.holds(data[slice(*row[place])]):
+                    yield Hit(column.kind, *row[place], 0.85)
         at = 0
         while (span := self._heads.next(data, at)) is not None:
             start = data.rfind(b"\n", max(0, at - 1), span[0] + 1) + 1
@@ -65,15 +76,14 @@ class Column:
             separator = next((each for each in _SEPARATORS if each in data[start:end]), b",")
             cells = [_bare(data, *cell) for cell in _cells(data, start, end, separator)]
             names = [data[first:last].decode(errors="replace") for first, last in cells]
-            wanted = [place for place, name in enumerate(names) if self._head.within(name.encode())]
-            told = wanted and sum(map(bool, names)) > 1 and max(map(len, names)) <= _WIDEST
-            if told and _heads(data, start, separator, len(names)):
-                for row, last in _rows(data, end, separator, len(names)):
-                    end = last
-                    for place in wanted:
-                        first, stop = _bare(data, *row[place])
-                        if self._holds(data[first:stop]):
-                            yield Hit(self.kind, first, stop, 0.8)
+            told = sum(map(bool, names)) > 1 and max(map(len, names)) <= _WIDEST
+            wanted = self._wanted(names) if told and _heads(data, start, separator, len(names)) else []
+            for row, last in _rows(data, end, separator, len(names)) if wanted else ():
+                end = last
+                for place, column in wanted:
+                    first, stop = _bare(data, *row[place])
+                    if column.holds(data[first:stop]):
+                        yield Hit(column.kind, first, stop, 0.8)
             at = max(end, span[1])
 
 
@@ -97,34 +107,38 @@ def _rows(data: bytes, end: int, separator: bytes, count: int) -> Iterator[tuple
         yield cells, end
 
 
-def _inserted(data: bytes, head: Pattern) -> Iterator[tuple[list[int], list[tuple[int, int]]]]:
-    """The places of the columns that are meant, and the values' spans of each row that SQL inserts."""
+def _inserted(data: bytes) -> Iterator[tuple[list[str], list[tuple[int, int]]]]:
+    """The columns' names and the values' spans of each row that SQL inserts."""
     at = 0
     while (span := _INSERT.next(data, at)) is not None:
-        heads = data[span[0] + 1 : span[1] - 1].decode(errors="replace").split(",")
-        names = [name.strip(" \t\r\n`\"[]") for name in heads]
-        wanted = [place for place, name in enumerate(names) if head.within(name.encode())]
+        names = _named(data, *span)
         at = data.index(b"(", span[1])
-        while wanted:
+        while True:
             row, at = _row(data, at + 1)
-            yield wanted, row
+            yield names, row
             more = _NEXT.match(data, at)
             if more is None:
                 break
             at = more.end() - 1
 
 
-def _copied(data: bytes, head: Pattern) -> Iterator[tuple[list[int], list[tuple[int, int]]]]:
+def _copied(data: bytes) -> Iterator[tuple[list[str], list[tuple[int, int]]]]:
     """As `_inserted`, of the rows that `COPY table (columns) FROM stdin;` brings."""
     at = 0
     while (span := _COPY.next(data, at)) is not None:
-        names = data[span[0] + 1 : span[1] - 1].decode(errors="replace").split(",")
-        wanted = [place for place, name in enumerate(names) if head.within(name.strip(" \t\r\n`\"[]").encode())]
-        at = _line(data, span[1])
-        if wanted:
-            comma = b"," if b"csv" in data[span[1] : at].lower() else b"\t"
-            for row, at in _rows(data, at, comma, len(names)):  # noqa: B020
-                yield wanted, row
+        names = _named(data, *span)
+        end = _line(data, span[1])
+        separator = b"," if b"csv" in data[span[1] : end].lower() else b"\t"
+        at = end
+        for row, last in _rows(data, end, separator, len(names)):
+            at = last
+            yield names, row
+
+
+def _named(data: bytes, start: int, end: int) -> list[str]:
+    """The columns between brackets."""
+    heads = data[start + 1 : end - 1].decode(errors="replace").split(",")
+    return [name.strip(" \t\r\n`\"[]") for name in heads]
 
 
 def _row(data: bytes, at: int) -> tuple[list[tuple[int, int]], int]:
@@ -174,7 +188,7 @@ _COLUMNS = (
         "PASSWORD",
         r"(?:\w{1,12}[ _-]?)?(?:pass[ _-]?words?|passwd|pwd|pass[ _-]?code|pass)|(?:\w{1,12}[ _-])?pw|"
         r"[^\s|,;]{0,6}(?:密码|口令)",
-        telling,
+        lambda value: telling(value) and not (value.isalpha() and value.istitle()),
     ),
     Column(
         "PASSPORT",
@@ -217,15 +231,7 @@ _COLUMNS = (
         _shaped(rb"(?:[A-Z0-9]{1,4}[ -]?){1,3}\d(?:[ -]?[A-Z0-9]{1,4}){0,2}"),
     ),
 )
-_HEADS = "|".join(column.head for column in _COLUMNS)
-_BOTH = _both(_HEADS)
-COLUMNS = Family(
-    Pattern(
-        rf"(?i)\b(?:insert|copy)\s|(?:^|[|,;\t\n]|  )[ *`\"']*(?:{_BOTH})[ *`\"']*(?:[|,;\t\r\n]|  )"
-    ),
-    _COLUMNS,
-)
-NUMBERING = Column(
+NUMBERING = Tables(Column(
     "PHONE",
     r"(?:\w{1,12}[ _-])?(?:sku|part|item|order|serial|model|lot|batch|invoice|tracking|article|asset|catalog|stock|"
     r"bin|po|"
@@ -235,5 +241,6 @@ NUMBERING = Column(
     r"[零部备]件号|图号|资产编号|发票号码?|流水号?|"
     r"工单号?|快递单号|运单号|数量|金额|单价|库存)",
     bool,
-)
+))
 """Columns of numbers that are no person's, whatever their shape."""
+RULES = (Tables(*_COLUMNS),)

@@ -91,33 +91,45 @@ def _tail(data: bytes, start: int, end: int) -> Found:
 
 
 _SIGNED = (
-    r"(?:x-amz-signature|x-amz-security-token|x-goog-signature|x-oss-signature|x-cos-security-token|q-signature|signature|"
-    r"sig|sign|token|access_token|refresh_token|id_token|auth_token|auth_key|authkey|authtoken|auth|api_?key|apikey|appkey|"
-    r"secret|client_secret|jwt|ticket|sid|session(?:_?id)?|jsessionid|phpsessid|reset_password_token|confirmation_token|"
+    r"(?:x-amz-signature|x-amz-security-token|x-goog-signature|x-oss-signature|x-cos-security-token|q-signature|"
+    r"signature|"
+    r"sig|sign|token|access_token|refresh_token|id_token|auth_token|auth_key|authkey|authtoken|auth|api_?key|apikey|"
+    r"appkey|"
+    r"secret|client_secret|jwt|ticket|sid|session(?:_?id)?|jsessionid|phpsessid|reset_password_token|"
+    r"confirmation_token|"
     r"invitation_token|password_reset_key|reset_?token|login_token|magic|otp|oobcode|hmac|wssecret|txsecret|sharekey|"
-    r"xsec_token|sessdata|pass_?ticket|key-pair-id|policy|hdnts|sv_sig|exchange_token|x-amz-credential|subscription-key|skey)"
+    r"xsec_token|sessdata|pass_?ticket|key-pair-id|policy|hdnts|sv_sig|exchange_token|x-amz-credential|"
+    r"subscription-key|skey)"
 )
 _NAMED = r"(?:code|key|k|t|p|s|hash|nonce|state|invite|verify|uuid|link|data|payload|enc|credential|auth_?code)"
 _SESSION = (
-    r"(?:[\w.-]*sess(?:ion)?(?:[_-]?id|data|_key)?|[\w.-]*\bsid|\w*_sid|connect\.sid|[\w.-]*(?:token|jwt|auth|csrf|xsrf)\w*|"
-    r"j_?session_?id|phpsessid|asp\.net_\w+|remember[\w-]*|bduss|stoken|z_c0|bili_jct|sso\w*|\.aspxauth|sb-[\w-]+|login\w*|"
+    r"(?:[\w.-]*sess(?:ion)?(?:[_-]?id|data|_key)?|[\w.-]*\bsid|\w*_sid|connect\.sid|[\w.-]*(?:token|jwt|auth|csrf|"
+    r"xsrf)\w*|"
+    r"j_?session_?id|phpsessid|asp\.net_\w+|remember[\w-]*|bduss|stoken|z_c0|bili_jct|sso\w*|\.aspxauth|sb-[\w-]+|"
+    r"login\w*|"
     r"ticket|passport\w*|cf_clearance|_?identity|user_?key|tgc|castgc|grafana_\w+|li_at|xs|sapisid|hsid|ssid|wt2|skey|"
     r"p_skey|uin_skey|access|refresh|bearer|apikey|secure_\w+|__Secure-[\w-]+|__Host-[\w-]+)"
 )
 _HOST = r"[A-Za-z0-9_\[][\w.-]*"
 RULES = (
-    Rule("API_KEY", Pattern(rf"(?i)[?&#;]{_SIGNED}=([^\s&\"'<>#;，。）\])|]{{8,}})"), _parameter, b"="),
+    Rule("API_KEY", Pattern(rf"(?i)[?&#;]{_SIGNED}=([^\s&\"'<>#;，。）\])|"
+                            rf"]{{8,}})"), _parameter, b"=", cues="sig token auth key secret jwt ticket sid sess "
+                                "magic otp oobcode hmac policy hdnts credential exchange"),
     Rule("API_KEY", Pattern(rf"(?i)[?&]{_NAMED}=([^\s&\"'<>#;，。）\])|]{{14,}})"), _code, b"="),
     Rule(
         "API_KEY",
         Pattern(
-            r"(?i)://[^\s\"'<>]*?/(?:reset|reset-?password|password[-_/]?reset|recover|verify|verification|confirm|activate|"
-            r"activation|invite|invitation|magic|magic-?link|join|unlock|onboard|auth|login|token|share|webhooks?|hooks?|"
+            r"(?i)://[^\s\"'<>]*?/(?:reset|reset-?password|password[-_/]?reset|recover|verify|verification|confirm|"
+            r"activate|"
+            r"activation|invite|invitation|magic|magic-?link|join|unlock|onboard|auth|login|token|share|webhooks?|"
+            r"hooks?|"
             r"bot|unsubscribe|accept)[/-](?:[\w-]{1,20}/)?([\w.~-]{20,})"
         ),
         _code,
         b"://",
-    ),
+            cues="reset password recover verif confirm activat invit magic join unlock onboard auth login token "
+                 "share hook bot unsubscribe accept",
+        ),
     Rule(
         "API_KEY",
         Pattern(
@@ -125,20 +137,23 @@ RULES = (
             r"((?:[A-Za-z][\w-]{1,30}[ :=]\s*)?[\"']?[\w.~+/=:%|-]{6,})"
         ),
         _authorization,
-    ),
+            cues="authorization",
+        ),
     Rule(
         "API_KEY",
         Pattern(r"(?i)\b(?:x-[\w-]*(?:key|token|secret|signature|sign|auth)|private-token|job-token|deploy-token|"
                 r"circle-token|ocp-apim-subscription-key|dd-api-key|dd-application-key|apikey|api-key|"
                 r"x-goog-api-key)[\"']?\s*[:=]\s*[\"']?([\w.~+/=:%|-]{10,})"),
         _parameter,
-    ),
+            cues="x- private-token job-token deploy-token circle-token apim dd-api dd-application apikey api-key goog",
+        ),
     Rule(
         "API_KEY",
         Pattern(r"(?i)\b(?:signature|oauth_token|oauth_signature|response|cnonce)=\"?([\w+/=%-]{27,})"),
         _parameter,
         b"=",
-    ),
+            cues="signature oauth_token response cnonce",
+        ),
     Rule(
         "API_KEY",
         Pattern(
@@ -146,7 +161,8 @@ RULES = (
             rf"{_SESSION}[\"']?\s?[=:]\s?[\"']?([^\s;,\"'<>]{{10,}})"
         ),
         _cookie,
-    ),
+            cues="ookie session sid token auth ticket bduss passport",
+        ),
     Rule(
         "API_KEY",
         Pattern(
@@ -157,12 +173,14 @@ RULES = (
         ),
         _cookie,
         b"=",
-    ),
+            cues="sess sid bduss token remember aspxauth wordpress z_c0",
+        ),
     Rule(
         "API_KEY",
         Pattern(r"(?i)(?:\b|_)auth[\"']?\s{0,4}[:=]\s{0,4}[\"']?([A-Za-z0-9+/]{8,}={0,2})"),
         _encoded,
-    ),
+            cues="auth",
+        ),
     Rule(
         "PASSWORD",
         Pattern(r"(?m)^[^\s:#/]+:(?:\d{2,5}|\*):[^\s:\d][^\s:]*:[^\s:]+:([^\s:]\S{3,})$"),
@@ -191,5 +209,6 @@ RULES = (
             r"[^\n]{0,40}?(?:[\s\"'=]|\b)\w+/\"?([^\s\"'@/()]+)\"?(?:@|\s|[\"']|\z)"
         ),
         _tail,
-    ),
+            cues="sqlplus sqlldr impdp expdp rman oracle userid",
+        ),
 )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from agentos.redact.patterns import Pattern
+from agentos.redact.patterns import Pattern, Text
 
 _FILL = (
     r"(?:[\s:=#/\"'`(\[（“「>|*_→-]|\bno\.?|\bnr\b\.?|n[°º]|№|number|num\b|code|\bis\b|\bare\b|\bwas\b|\bat\b|\bon\b|"
     r"\bto\b|\bnow\b|\breads\b|号码|号|码|是|为|个|分别|就|现在|应该|改成|改为|换成|填|"
     r"[(（\[][^()（）\[\]\n]{1,30}[)）\]])"
 )
+
+
+_ENDS = b".;:'\"/|-+=_<>]}#&!?"
+"""No word comes after these."""
 
 
 class Words:
@@ -23,11 +27,21 @@ class Words:
 
     def anywhere(self, data: bytes) -> bool:
         """Whether one stands in there."""
-        return self._near.within(data)
+        if not isinstance(data, Text):
+            return self._near.within(data)
+        known = data.seen.get((self, 0))
+        if known is None:
+            known = data.seen[self, 0] = [1] if self._near.within(data) else []
+        return bool(known)
 
     def ends(self, data: bytes) -> list[int]:
         """Where those in there end; of two that overlap, one."""
-        return self._near.ends(data)
+        if not isinstance(data, Text):
+            return self._near.ends(data)
+        known = data.seen.get(self)
+        if known is None:
+            known = data.seen[self] = self._near.ends(data)
+        return known
 
     def label(self, data: bytes, start: int, reach: int = 64) -> bool:
         """Whether one stands directly before: `tel: `, `卡号是`."""
@@ -39,6 +53,9 @@ class Words:
 
     def after(self, data: bytes, end: int, reach: int = 24) -> bool:
         """Whether one stands directly after."""
+        first = data[end : end + 1]
+        if not first or (first in _ENDS and end + 1 < len(data)):
+            return False
         return self._after.within(data[end : end + reach])
 
 
@@ -64,7 +81,8 @@ NUMBERED = Words(
     r"number|id\b|#)",
     "料号|货号|物料|库位|凭证|票号|期号|户号|表号|案号|备案|许可|批号|注册证|申报|报关|提单|箱号|封号|主单|分单|"
     "会议号|会议 ?ID|处方|病历|住院号",
-    "位点|偏移|标准号|\\b(?:gb|iso|iec|din|astm|jis|hj|yd|qb|jb|db\\d\\d)(?:/[tz])?\\b|\\brma\\b|\\bgl\\b|门诊号|保单|报案|税号|信用代码|执业证|准考证|考号|电机|卷号|房号|专利|商标|招标|包裹|流水|受理",
+    "位点|偏移|标准号|\\b(?:gb|iso|iec|din|astm|jis|hj|yd|qb|jb|db\\d\\d)(?:/[tz])?\\b|\\brma\\b|\\bgl\\b|门诊号|"
+    "保单|报案|税号|信用代码|执业证|准考证|考号|电机|卷号|房号|专利|商标|招标|包裹|流水|受理",
 )
 """What numbers things rather than people."""
 COUNTED = Words(
@@ -103,7 +121,8 @@ IDENTITY = Words(
 )
 SOCIAL = Words(
     "社会安全号|社安号|社会保障号|社保号|社会安全码",
-    r"\bssn\b|\bsoc(?:ial|\.)?[ -]?sec(?:urity|\b)|\bss ?#|\bss (?:no|num)|\b(?:my|your|his|her|their) social\b|\bsocial(?:'s| is|:| number)|\btax ?id\b|\bi?tin\b"
+    r"\bssn\b|\bsoc(?:ial|\.)?[ -]?sec(?:urity|\b)|\bss ?#|\bss (?:no|num)|\b(?:my|your|his|her|their) social\b|"
+    r"\bsocial(?:'s| is|:| number)|\btax ?id\b|\bi?tin\b"
 )
 PASSPORT = Words(
     "护照|護照|通行证|通行證|台胞证|回乡证|旅行证", "passports?|travel doc(?:ument)?", r"\bpassport[_ ]?(?:no|number)",
@@ -161,6 +180,8 @@ VEHICLE = Words(
     "车|車|牌|违停|驾驶|司机", r"\bcars?\b|\bvehicle|\bplates?\b|\bparked\b|\bparking\b|\bvans?\b",
     r"\btrucks?\b|\btaxis?\b|\btow(?:ed|ing)?\b|\bsedan\b|\bsuv\b|\blorry\b|\bpick-?up\b|\bmotor(?:bike|cycle|ist)?\b",
     r"\breg(?:istration)?\b|\bgarage\b|\bhatchback\b|\bsaloon\b|\bwagon\b|\bscooter\b|\bregistered (?:owner|keeper)\b",
-    r"\b(?:toyota|honda|ford|bmw|audi|vw|volkswagen|tesla|nissan|mazda|subaru|renault|fiat|skoda|volvo|hyundai|kia|corolla|camry|civic|accord|prius|jeep|subaru|lexus|mercedes|chevy|chevrolet|dodge|porsche|golf|passat|focus|fiesta|polo|f-?150)\b",
+    r"\b(?:toyota|honda|ford|bmw|audi|vw|volkswagen|tesla|nissan|mazda|subaru|renault|fiat|skoda|volvo|hyundai|kia|"
+    r"corolla|camry|civic|accord|prius|jeep|subaru|lexus|mercedes|chevy|chevrolet|dodge|porsche|golf|passat|focus|"
+    r"fiesta|polo|f-?150)\b",
 )
 """What makes a plate of a token that has the shape of one."""
