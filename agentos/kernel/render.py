@@ -36,6 +36,21 @@ _LABELS = {
         "attempt": "次数", "node": "节点", "signal": "信号", "detail": "说明", "lost": "缺失",
         "predictions": "预测", "label": "标签", "score": "得分", "scores": "各类得分", "vector": "向量",
         "truncated": "截断数", "base": "原模型", "bits": "位数", "perplexity": "困惑度",
+        "accuracy": "准确率", "balance": "标签分布", "before": "之前", "budget": "预算", "budgets": "预算",
+        "calibration_error": "校准误差", "changed": "改动", "checked": "检查", "column": "列", "columns": "列",
+        "compared": "比较", "confusion": "混淆矩阵", "cost": "费用", "created": "创建时间", "dataset": "数据集",
+        "datasets": "数据集", "difference": "差值", "done": "已完成", "dropped": "去除", "estimate": "估计",
+        "examples": "例子", "expires_in": "空闲剩余", "finish_reason": "结束原因", "gpu_memory": "显存占用",
+        "guessed": "推测", "healthy": "正常", "high": "上限", "labels": "标签", "learned": "来自以往",
+        "least": "最小", "lengths": "长度", "lineage": "来历", "live": "运行情况", "loss": "损失", "low": "下限",
+        "macro_f1": "宏平均 F1", "median": "中位数", "method": "方法", "metric": "指标", "metrics": "指标",
+        "most": "最大", "needs_measured": "实测内存", "note": "备注", "notes": "备注", "other": "对照",
+        "p": "p 值", "p95": "第 95 百分位", "quantized": "量化", "replicas": "副本", "requests": "请求",
+        "restarts": "重启次数", "review": "复核", "run": "训练", "runs": "训练", "sample": "样例", "seed": "种子",
+        "served": "已应答", "sha256": "SHA-256", "share": "占比", "signed": "签名", "skipped": "跳过",
+        "step": "步骤", "steps": "步骤", "stratified": "按标签分层", "test": "测试集", "test_rows": "测试行数",
+        "together": "成组行数", "tokens_per_second": "每秒词元", "train": "训练集", "train_rows": "训练行数",
+        "trained": "训练来历", "value": "值", "verdict": "结论", "waiting": "排队",
     }
 }
 _NOTHING = {"en": "none", "zh": "无"}
