@@ -75,5 +75,5 @@ RULES = (
     Rule("BANK_CARD", Pattern(r"\b[2-6](?:[ .\x{b7}_-]\d){14,18}\b"), _card, about=CARD, near=True),
     Rule("IBAN", Pattern(rf"\b{_COUNTRY}{_BLOCKS}"), _account),
     Rule("IBAN", Pattern(rf"\b{_COUNTRY.lower()}{_BLOCKS.replace('A-Z', 'a-z')}"), _account),
-    Rule("IBAN", Pattern(rf"(?i)iban[\s:=#\"'：是为]{{0,8}}({_COUNTRY}{_BLOCKS})"), _account),
+    Rule("IBAN", Pattern(rf"(?i)iban[\s:=#\"'：是为]{{0,8}}({_COUNTRY}{_BLOCKS})"), _account, cues="iban"),
 )

@@ -51,6 +51,8 @@ _KEYED = (
 )
 _MARKED = r"([#*]{1,2}\d{3,8}[#*]{1,2}|\*\d{4,8}|\d{3,8}[#*]{1,2}(?:\d{1,6}[#*]?)?|[A-Z]\d{3,6}[#*])"
 _PRESSED = r"([#*]{1,2}\d{3,8}[#*]{0,2}|\d{3,8}[#*]{1,2}(?:\d{1,6}[#*]?)?|[A-Z]\d{3,6}[#*])"
+_SIGNED = Pattern(r"[#*]\d{3}|\d{3}[#*]")
+"""What is in every code of the last two."""
 _DOORS = (
     r"(?:门禁|单元门|大门|楼下门|院门|铁门|门锁|指纹锁|密码锁|智能锁|电子锁|开门|防盗门|入户门|保险[柜箱]|储物柜|柜子|道闸|"
     r"钥匙盒|门口|车库|消防门|小门|后门|前门|侧门|闸机|信报箱|行李箱|拉杆箱|机房门|玻璃门|自行车锁|卷帘门)"
@@ -72,7 +74,7 @@ DIGITS = Family(
             ),
             _code,
         ),
-        Rule("PASSWORD", Pattern(rf"(?i)\b{_PLACES}(?:[^\n.;#*\d]{{0,24}}?)\s{_MARKED}"), _pressed),
+        Rule("PASSWORD", Pattern(rf"(?i)\b{_PLACES}(?:[^\n.;#*\d]{{0,24}}?)\s{_MARKED}"), _pressed, gate=_SIGNED),
         Rule(
             "PASSWORD",
             Pattern(
@@ -81,6 +83,7 @@ DIGITS = Family(
                 rf"{_DOORS}[^\n，。；\d#*]{{0,10}}?{_MARKED}"
             ),
             _pressed,
+            gate=_SIGNED,
         ),
         Rule(
             "PASSWORD",
@@ -88,6 +91,7 @@ DIGITS = Family(
                 rf"{_DOORS}[^\n，。；\d]{{0,6}}?(?:码|口令|按|输入?|摁)[^\n，。；\d#*]{{0,4}}?[：: ]{{0,2}}{_KEYED}"
             ),
             _code,
+            cues="码 口令 按 输 摁",
         ),
         Rule(
             "PASSWORD",

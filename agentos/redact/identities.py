@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from agentos.redact.entity import Hit, Kind
 from agentos.redact.patterns import Pattern
@@ -101,6 +102,12 @@ _DATED = re.compile(r"(?:19|20)\d\d[ .-]?[01]\d[ .-]?[0-3]\d\Z")
 _DIGIT = re.compile(rb"\d\d")
 
 
+@lru_cache(maxsize=512)
+def _shapes(name: str) -> tuple[tuple[Kind, re.Pattern[str]], ...]:
+    """What numbers look like that have this name."""
+    return tuple((kind, shape) for kind, called, shape in _SHAPES if called.fullmatch(name))
+
+
 class Called:
     """Numbers of which each has its country's own shape, directly after its country's own name for it."""
 
@@ -116,7 +123,7 @@ class Called:
         while (span := _HEADS.next(data, at)) is not None:
             at = span[1]
             name = data[slice(*span)].decode(errors="replace")
-            shapes = [(kind, shape) for kind, called, shape in _SHAPES if called.fullmatch(name)]
+            shapes = _shapes(name)
             rest = data[at : at + _REACH].decode("utf-8", errors="ignore")
             link = _LINK.match(rest)
             first = link.end() if link is not None else 0

@@ -81,6 +81,8 @@ _HEADLESS = (
 """What begins with no letters of its own."""
 SHAPES = rf"(?:{'|'.join((*_SHAPES, *_HEADLESS))}|sk-[A-Za-z0-9_-]{{16,}})"
 """All that is a key by its shape alone."""
+_MEMORY = 32 << 20
+"""Bytes for the automaton of very many shapes."""
 _HOOKS = (
     r"(?:qyapi\.weixin\.qq\.com/cgi-bin/webhook/send\?key=|(?:feishu\.cn|larksuite\.com)/open-apis/bot/(?:v2/)?hook/|"
     r"discord(?:app)?\.com/api/webhooks/\d+/|webhook\.office\.com/webhookb2/|(?:open\.)?(?:feishu|larksuite)\.\w+/"
@@ -128,8 +130,8 @@ def _pem(data: bytes, start: int, end: int) -> Found:
 
 
 RULES = (
-    Rule("API_KEY", Pattern(rf"\b(?:{'|'.join(_SHAPES)})"), _mixed(1)),
-    Rule("API_KEY", Pattern(rf"\b(?:{'|'.join(_HEADLESS)})"), _mixed(1)),
+    Rule("API_KEY", Pattern(rf"\b(?:{'|'.join(_SHAPES)})", memory=_MEMORY), _mixed(1)),
+    Rule("API_KEY", Pattern(rf"\b(?:{'|'.join(_HEADLESS)})", memory=_MEMORY), _mixed(1)),
     Rule("API_KEY", Pattern(rf"\b{_OPENAI}"), _mixed(2), b"sk-"),
     Rule("API_KEY", Pattern(rf"\b{_HOOKS}([\w@/-]{{16,}})"), _hook, cues="weixin feishu larksuite discord webhook "
         "day.app ftqq googleapis zapier ifttt make.com pushplus ntfy hc-ping"),

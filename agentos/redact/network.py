@@ -135,7 +135,13 @@ RULES = (
         b"@",
             cues="@tcp @udp @unix @cloudsql @memory @ssh",
         ),
-    Rule("URL_CREDENTIALS", Pattern(r"(?i)\b[a-z][a-z0-9+.-]{1,30}://(\w{20,})@[a-z0-9_\[]"), _keyed, b"://"),
+    Rule(
+        "URL_CREDENTIALS",
+        Pattern(r"(?i)\b[a-z][a-z0-9+.-]{1,30}://(\w{20,})@[a-z0-9_\[]"),
+        _keyed,
+        b"://",
+        gate=Pattern(r"(?i)://\w{20,}@"),
+    ),
     Rule(
         "EMAIL",
         Pattern(

@@ -169,6 +169,7 @@ _IS = (
 """What stands between a name and its value in files, forms and tables."""
 _TAG = r"[\"']?(?: [^<>\n]{0,24})?(?:</\w+>\s*<\w+[^<>\n]{0,16})?>(?:\s*<[vV]alue>)?"
 _DEFAULT = r"\"\s?\{[^{}]{0,80}?\bdefault\s*=\s?"
+_SETS = Pattern(r"(?i)\bdefault\s*=")
 _CHINESE = (
     r"[ \t]*(?:已经?|被|现在|重新|统一|都|还|仍|暂时|先|应该)*(?:设为|设置为|设成|设置成|改成|改为|换成|变成|重置为|"
     r"更新为|调整为|就是|用的是|用|填|输入?|发你|给你|是|为|叫)[ \t]*[：:]?[ \t]*"
@@ -197,7 +198,7 @@ NAMED = Family(
             _assigned(False),
         ),
         Rule("PASSWORD", Pattern(rf"(?i)(?:{PASS}|{_CODES}){_MORE}{_TAG}{VALUE}"), _assigned(False), b"<"),
-        Rule("PASSWORD", Pattern(rf"(?i){PASS}{_MORE}{_DEFAULT}{VALUE}"), _assigned(False), b"default"),
+        Rule("PASSWORD", Pattern(rf"(?i){PASS}{_MORE}{_DEFAULT}{VALUE}"), _assigned(False), b"default", gate=_SETS),
         Rule(
             "PASSWORD",
             Pattern(rf"(?i)(?:{PASS}|{_CODES})[\"']?[ \t]*[:：][ \t]*\r?\n[ \t>]*([!-~]+)[ \t]*(?:\r?\n|\z)"),
@@ -283,7 +284,7 @@ KEYS = Family(
     (
         Rule("API_KEY", Pattern(rf"(?i){SECRETS}{_MORE}{_IS}{VALUE}"), _assigned(True)),
         Rule("API_KEY", Pattern(rf"(?i){SECRETS}{_MORE}{_TAG}{VALUE}"), _assigned(True), b"<"),
-        Rule("API_KEY", Pattern(rf"(?i){SECRETS}{_MORE}{_DEFAULT}{VALUE}"), _assigned(True), b"default"),
+        Rule("API_KEY", Pattern(rf"(?i){SECRETS}{_MORE}{_DEFAULT}{VALUE}"), _assigned(True), b"default", gate=_SETS),
         Rule("API_KEY", Pattern(r"(?i)[\"']key[\"']\s?(?::|=>)\s?[\"']([\w.~+/=-]{20,})[\"']"), _keyed),
         Rule("API_KEY", Pattern(rf"(?i){_KEYS}{_MORE}(?:{_IS}|{_LINK}| is ){VALUE}"), _keyed),
         Rule(

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import re2
 
+_MEMORY = 8 << 20
+
 
 class Text(bytes):
     """Bytes that remember what was looked up in them."""
@@ -24,8 +26,11 @@ def holds(data: bytes, words: Iterable[bytes]) -> bool:
 class Pattern:
     """One, over UTF-8; `.` is a character, and a match is its first group that took part, or all of it."""
 
-    def __init__(self, source: str) -> None:
-        self._compiled = re2.compile(source.encode())
+    def __init__(self, source: str, *, memory: int = _MEMORY) -> None:
+        """`memory` is how many bytes its automaton may take: one that outgrows them is ten times as slow."""
+        options = re2.Options()
+        options.max_mem = memory
+        self._compiled = re2.compile(source.encode(), options)
         # What `search` wraps: around short texts, the wrapping takes several times as long as the search itself.
         self._spans = self._compiled._regexp.Match
         self._anywhere = re2._re2.RE2.Anchor.UNANCHORED

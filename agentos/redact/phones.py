@@ -149,7 +149,7 @@ RULES = (
         _international,
         b"+",
     ),
-    Rule("PHONE", Pattern(r"\b00[1-9]\d{0,2}[ -](?:[ .()-]{0,2}\d){7,12}\b"), _called),
+    Rule("PHONE", Pattern(r"\b00[1-9]\d{0,2}[ -](?:[ .()-]{0,2}\d){7,12}\b"), _called, b"00"),
     Rule(
         "PHONE",
         Pattern(

@@ -119,7 +119,7 @@ RULES = (
         b"%",
     ),
     Rule("LICENSE_PLATE", Pattern(rf"{_PROVINCE} ?[A-Z](?: ?[A-Z])?(?: [A-Z0-9]){{4,6}}(?:\b|[^A-Z0-9])"), _apart),
-    Rule("LICENSE_PLATE", Pattern(r"使[ .\x{b7}-]?\d{3}\x{b7}?\d{3}\b|\b\d{3}\x{b7}?\d{3}使"), _mission),
+    Rule("LICENSE_PLATE", Pattern(r"使[ .\x{b7}-]?\d{3}\x{b7}?\d{3}\b|\b\d{3}\x{b7}?\d{3}使"), _mission, "使".encode()),
     Rule(
         "LICENSE_PLATE",
         Pattern(

@@ -55,6 +55,8 @@ class Rule:
     """Whether one of those words stands not far before every value."""
     cues: str = ""
     """Parts of words, in lower case, of which a text must hold one; told apart by spaces."""
+    gate: Pattern | None = None
+    """A part of the pattern that is looked for at far less cost than all of it, without which it cannot match."""
 
     _cues: tuple[bytes, ...] = field(init=False, repr=False)
 
@@ -64,6 +66,8 @@ class Rule:
     def suits(self, data: bytes) -> bool:
         """Whether a text may hold one, told at less cost than looking for it."""
         if (self.needs and self.needs not in data) or (self._cues and not holds(data, self._cues)):
+            return False
+        if self.gate is not None and not self.gate.within(data):
             return False
         return self.about is None or self.about.anywhere(data)
 

@@ -48,6 +48,12 @@ def _plain(char: str) -> str:
 
 
 _TABLE = _Table()
+_OTHERS = re.compile("[^\0-\x7f\u4e00-\u9fff\u3001\u3002\uff0c]+")
+"""What is not known to stand for itself."""
+
+
+def _translated(found: re.Match[str]) -> str:
+    return found.group().translate(_TABLE)
 
 
 class Shadow:
@@ -58,7 +64,7 @@ class Shadow:
         self._shadows = array("q", [0])
         self._origins = array("q", [0])
         self._widths = array("q", [1])
-        plain = text if text.isascii() else text.translate(_TABLE)
+        plain = text if text.isascii() else _OTHERS.sub(_translated, text)
         if _MARKS.search(plain):
             plain = self._edited(plain)
         self.data: bytes = Text(plain.encode())

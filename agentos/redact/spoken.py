@@ -155,11 +155,23 @@ DIGITS = Family(
     ),
 )
 RULES = (
-    Rule("EMAIL", Pattern(rf"(?i)\b{_LOCAL}{_ATS}[a-z0-9-]+(?:{_DOTS}[a-z0-9-]+){{0,3}}{_DOTS}{_TLD}\b"), _said),
-    Rule("EMAIL", Pattern(rf"(?i)\b{_LOCAL} at {_FREED}\b"), _written, cues="at"),
+    Rule(
+        "EMAIL",
+        Pattern(rf"(?i)\b{_LOCAL}{_ATS}[a-z0-9-]+(?:{_DOTS}[a-z0-9-]+){{0,3}}{_DOTS}{_TLD}\b"),
+        _said,
+        gate=Pattern(rf"(?i)[a-z0-9]{_ATS}[a-z0-9-]+{_DOTS}"),
+    ),
+    Rule(
+        "EMAIL",
+        Pattern(rf"(?i)\b{_LOCAL} at {_FREED}\b"),
+        _written,
+        cues="at",
+        gate=Pattern(rf"(?i)[a-z0-9] at {_FREED}\b"),
+    ),
     Rule("EMAIL", Pattern(rf"(?i)\b[a-z0-9][a-z0-9._-]{{2,31}} ?# ?{_FREED}\.(?:com|cn|"
                           rf"net)\b"), _replaced, b"#", cues="gmail outlook hotmail icloud yahoo foxmail qq 163 126 "
-                              "sina 139 yeah"),
+                              "sina 139 yeah",
+         gate=Pattern(rf"(?i)# ?{_FREED}\.")),
     Rule(
         "EMAIL",
         Pattern(

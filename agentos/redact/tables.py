@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from agentos.redact.entity import Hit, Kind
-from agentos.redact.patterns import Pattern
+from agentos.redact.patterns import Pattern, holds
 from agentos.redact.values import telling
 
 _SEPARATORS = (b"|", b"\t", b";", b",", b"  ")
@@ -51,13 +51,15 @@ class Tables:
         self.kind = columns[0].kind
         self._columns = columns
         both = _both("|".join(column.head for column in columns))
+        self._any = Pattern(rf"(?i)\A(?:{both})\z")
         inner = rf"(?:[|,;\t]|  )[ *`\"']*(?:{both})[ *`\"']*(?:[|,;\t\r\n]|  |\z)"
         first = rf"(?m:^)[ *`\"']*(?:{both})[ *`\"']*(?:[|,;\t]|  )"
         self._heads = Pattern(f"(?i)(?:{inner}|{first})")
 
     def _wanted(self, names: Iterable[str]) -> list[tuple[int, Column]]:
         """The places of its columns among those with such heads."""
-        return [(place, each) for place, name in enumerate(names) if name for each in self._columns if each.heads(name)]
+        heads = [(place, name) for place, name in enumerate(names) if name and self._any.within(name.encode())]
+        return [(place, each) for place, name in heads for each in self._columns if each.heads(name)]
 
     def suits(self, data: bytes) -> bool:
         """Whether there is more than one line, or a row of SQL."""
@@ -109,6 +111,8 @@ def _rows(data: bytes, end: int, separator: bytes, count: int) -> Iterator[tuple
 
 def _inserted(data: bytes) -> Iterator[tuple[list[str], list[tuple[int, int]]]]:
     """The columns' names and the values' spans of each row that SQL inserts."""
+    if not holds(data, (b"into",)):
+        return
     at = 0
     while (span := _INSERT.next(data, at)) is not None:
         names = _named(data, *span)
@@ -124,6 +128,8 @@ def _inserted(data: bytes) -> Iterator[tuple[list[str], list[tuple[int, int]]]]:
 
 def _copied(data: bytes) -> Iterator[tuple[list[str], list[tuple[int, int]]]]:
     """As `_inserted`, of the rows that `COPY table (columns) FROM stdin;` brings."""
+    if not holds(data, (b"copy",)):
+        return
     at = 0
     while (span := _COPY.next(data, at)) is not None:
         names = _named(data, *span)

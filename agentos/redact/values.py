@@ -63,6 +63,7 @@ _COUNT = re.compile("年|月|位|个|次|天|分|小时|字|号线|条|款".enco
 _ENV = re.compile(rb"(?:\A|[\s\"'`;|&({\[,-])[A-Z][A-Z0-9_]*=[\"'`]?\Z|__\w+=[\"']?\Z")
 _LINE = re.compile(rb"\A[ \t]*(?:- )?[\w.-]+:[ \t]+\Z|\A[\w.-]+[ \t]?=[ \t]?\Z")
 _ENDED = re.compile(rb"[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z)")
+_EACH = tuple(map(re.compile, (rb"[a-z]", rb"[A-Z]", rb"[0-9]", rb"[^A-Za-z0-9]")))
 _REACH = 96
 _TAIL = b".,;:!?)]}"
 _MOST, _MOST_KEY = 512, 8192
@@ -79,7 +80,7 @@ def trimmed(data: bytes, start: int, end: int) -> int:
 
 def kinds(value: bytes) -> int:
     """How many of lower case, upper case, digits and other marks are in it."""
-    return sum(re.search(each, value) is not None for each in (rb"[a-z]", rb"[A-Z]", rb"[0-9]", rb"[^A-Za-z0-9]"))
+    return sum(each.search(value) is not None for each in _EACH)
 
 
 def random(value: bytes, least: int) -> bool:

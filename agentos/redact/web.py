@@ -194,8 +194,15 @@ RULES = (
         Pattern(rf"(?i)\b[a-z][a-z0-9+.-]{{1,30}}://([^\s/:\"'<>@]*:[^\s\"'<>]*[/#?@][^\s\"'<>]*)@{_HOST}"),
         _userinfo,
         b"://",
+        gate=Pattern(r"(?i)://[^\s/:\"'<>@]*:[^\s\"'<>]*@"),
     ),
-    Rule("URL_CREDENTIALS", Pattern(rf"(?i)\b[a-z][a-z0-9+.-]{{1,30}}://([\w.~%+-]{{14,}}):?@{_HOST}"), _keyed, b"://"),
+    Rule(
+        "URL_CREDENTIALS",
+        Pattern(rf"(?i)\b[a-z][a-z0-9+.-]{{1,30}}://([\w.~%+-]{{14,}}):?@{_HOST}"),
+        _keyed,
+        b"://",
+        gate=Pattern(r"(?i)://[\w.~%+-]{14,}:?@"),
+    ),
     Rule(
         "URL_CREDENTIALS",
         Pattern(rf"(?:^|[\s\"'`=：，])([A-Za-z][\w.-]*:[^\s:/@\"'<>`]{{6,}})@{_HOST}\.\w"),
