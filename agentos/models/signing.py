@@ -97,7 +97,7 @@ class Signer:
         try:
             files = _files(folder)
             if not (folder / FILE).is_file():
-                return Signature("no", "nobody signed it here")
+                return self._unsigned(folder, "nobody signed it here")
             now = _state(folder, files)
             if quick and self._seen().get(str(folder)) == now:
                 return Signature("yes")
@@ -111,7 +111,7 @@ class Signer:
     def glance(self, folder: Path) -> str:
         """What can be said without reading the files: `yes` and `no` as `verify` says, else `unverified`."""
         if not (folder / FILE).is_file():
-            return "no"
+            return self._unsigned(folder).signed
         with suppress(OSError):
             if self._seen().get(str(folder)) == _state(folder, _files(folder)):
                 return "yes"
@@ -133,7 +133,7 @@ class Signer:
         try:
             bundle = json.loads((folder / FILE).read_bytes())
             if bundle["verificationMaterial"]["publicKey"].get("hint") != _hint(public):
-                return Signature("no", "another key than this home's has signed it")
+                return self._unsigned(folder, "another key than this home's has signed it")
             envelope = bundle["dsseEnvelope"]
             payload = base64.b64decode(envelope["payload"], validate=True)
             public.verify(
@@ -150,6 +150,12 @@ class Signer:
             return Signature("altered", f"{odd[0]} {'is missing' if odd[0] in signed else 'came later'}")
         changed = next((file for file in files if digest(folder / file) != signed[file]), None)
         return Signature("altered", f"{changed} was changed") if changed else Signature("yes")
+
+    def _unsigned(self, folder: Path, why: str = "") -> Signature:
+        """What a folder without a signature of this home is: altered, where it had one before."""
+        if str(folder) in self._seen():
+            return Signature("altered", "its signature was taken away; if you know by whom, sign it anew")
+        return Signature("no", why)
 
     def _key(self) -> ec.EllipticCurvePrivateKey:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -102,8 +102,14 @@ async def test_any_change_is_found_and_nothing_is_loaded(shelf: Shelf, stored: S
             await library(shelf, signed).stored("tiny", silent)
 
 
+def forget(shelf: Shelf) -> None:
+    """Makes a home of one that has never signed anything."""
+    (shelf.signer._folder / "verified.json").unlink()
+
+
 async def test_an_unsigned_one_is_refused_where_that_is_asked_for(shelf: Shelf, stored: Stored) -> None:
     (stored.path / FILE).unlink()
+    forget(shelf)
     assert await library(shelf, False).stored("tiny", silent) == stored
     with pytest.raises(Failed, match=r"no signature that counts.*agentos models sign tiny"):
         await library(shelf, True).stored("tiny", silent)
@@ -113,9 +119,26 @@ async def test_an_unsigned_one_is_refused_where_that_is_asked_for(shelf: Shelf, 
 
 async def test_what_another_home_has_signed_counts_as_unsigned(shelf: Shelf, stored: Stored, tmp_path: Path) -> None:
     Signer(tmp_path / "other").sign(stored.path, "tiny", {})
+    forget(shelf)
     assert shelf.signer.verify(stored.path).signed == "no"
     with pytest.raises(Failed, match="another key"):
         await library(shelf, True).stored("tiny", silent)
+
+
+@pytest.mark.parametrize("by", ["nobody", "another"])
+async def test_one_whose_signature_was_taken_away_is_altered_until_it_is_signed_anew(
+    shelf: Shelf, stored: Stored, tmp_path: Path, by: str
+) -> None:
+    (stored.path / FILE).unlink()
+    if by == "another":
+        Signer(tmp_path / "other").sign(stored.path, "tiny", {})
+    else:
+        assert shelf.signer.glance(stored.path) == "altered"
+    assert shelf.signer.verify(stored.path).signed == "altered"
+    with pytest.raises(Failed, match=r"signature was taken away.*nothing was loaded"):
+        await library(shelf, False).stored("tiny", silent)
+    shelf.signer.sign(stored.path, "tiny", {})
+    assert await library(shelf, False).stored("tiny", silent) == stored
 
 
 def test_a_model_that_was_verified_is_not_read_again_until_a_file_has_changed(shelf: Shelf, stored: Stored) -> None:
