@@ -42,6 +42,8 @@ class DeniedError(AgentosError):
 
     exit_code = 3
     http_status = 403
+    recorded = False
+    """Whether it is on the audit trail already."""
 
 
 class TooMany(DeniedError):

@@ -155,8 +155,12 @@ class Dispatcher:
                 args[name] = known(said)
         return replace(call, args=args), entry
 
-    def check(self, call: Call) -> Decision:
+    def check(self, call: Call, yes: bool = False) -> Decision:
         """What policy says before the call is made; a standing yes counts, and so does what there is no room for.
+
+        Args:
+            call: The call.
+            yes: Whether the caller says yes beforehand, so that it need not wait where they may.
 
         Raises:
             UserError: as `validated`.
@@ -166,7 +170,7 @@ class Dispatcher:
         if isinstance(decision, NeedsPerson) and self.covered(call, entry):
             confirmed = self._judge.decide(call, entry, confirmed=True)
             decision = confirmed if isinstance(confirmed, Allowed | Denied) else decision
-        if isinstance(decision, NeedsPerson):
+        if isinstance(decision, NeedsPerson) and not (yes and self.confirms(call)):
             decision = self._standing.full(call) or decision
         return decision if isinstance(decision, Denied) else self._allowance.room(call, entry) or decision
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agentos.errors import AgentosError, DeniedError, UserError
+from agentos.errors import AgentosError, DeniedError, Failed, UserError
 from agentos.mounts.service import Mount, Mounts, Offer
 from agentos.mounts.spec import mount_name, read
 from agentos.policy.acts import Trail, act, refused
@@ -171,9 +171,9 @@ class Mounting:
             raise UserError(f"{error}; nothing was mounted") from error
         try:
             self._rules.reload()
-        except UserError as error:
+        except (UserError, Failed) as error:
             self._table.mounted(name, before)
-            raise UserError(f"{error} The tools of {name!r} stay as they were.") from error
+            raise type(error)(f"{error} The tools of {name!r} stay as they were.") from error
         return before
 
     def _forget(self, names: set[str]) -> None:

@@ -125,6 +125,8 @@ def _recording(system: System, item: Act, endpoint: Endpoint) -> Endpoint:
         if item.who != "own":
             with refusing(system, request, caller, item.name, args):
                 if item.who == "kept":
+                    if wrong is not None:
+                        raise wrong
                     return await endpoint(request)
                 admin(request, system)
         if wrong is not None:

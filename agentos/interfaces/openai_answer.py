@@ -148,7 +148,7 @@ class Answers:
             told(Note(str(now)))
 
         gate = self.system.dispatcher
-        said = gate.check(call)
+        said = gate.check(call, yes=True)
         yes = direct.yes_of(call) if not isinstance(said, Denied) and gate.confirms(call) else None
         if isinstance(said, Denied) or (isinstance(said, NeedsPerson) and yes is None):
             yield None  # to be told no at once: who may not ask takes nobody's place

@@ -90,7 +90,7 @@ class Conversing:
 
     async def _meant(self, sentence: str, run: str, past: Past) -> Meant:
         names = self._names(sentence) if past.turns else ()
-        asked = past.last if past.last.missing else None
+        asked = self._question(past)
         if asked is not None and (meant := self._answer(sentence, names, run, past, asked)) is not None:
             return meant
         same = referring.same(sentence, names) if asked is None else None
@@ -147,7 +147,8 @@ class Conversing:
         return not planned.plan.steps or not self._reads(planned.plan.steps) or self._reads(steps)
 
     def _awaits_text(self, past: Past) -> bool:
-        return any(self._param(one).kind in _TEXTS for one in past.last.missing)
+        asked = self._question(past)
+        return asked is not None and any(self._param(one).kind in _TEXTS for one in asked.missing)
 
     def _doubt(self, sentence: str, run: str, planned: Planned) -> Meant | None:
         """The question whether a plan is meant that changes something but not what the sentence speaks of."""
@@ -219,7 +220,7 @@ class Conversing:
 
     def _completed(self, sentence: str, run: str, past: Past, planned: Planned) -> Meant:
         """What was planned, with what it lacks taken from the conversation where that is sure."""
-        asked = past.last if past.last.missing else None
+        asked = self._question(past)
         texts = [one for one in asked.missing if self._param(one).kind in _TEXTS] if asked is not None else []
         if asked is not None and len(asked.missing) == len(texts) == 1 and planned.answered in ("declined", "chat"):
             return self._filled(sentence, run, asked, {texts[0]: sentence}, [])
@@ -280,6 +281,11 @@ class Conversing:
         if name:
             reply += words.labels(said, [f"{one.parameter} {name}" for one in turn.missing[:2]])
         return Meant(Plan(run, (), reply), "asked", lacking=turn, before=True)
+
+    def _question(self, past: Past) -> Turn | None:
+        """What was asked last and waits for its answer; None where a server that it was about has gone since."""
+        asked = past.last
+        return asked if asked.missing and all(one.syscall in self._table for one in asked.missing) else None
 
     def _param(self, one: Missing) -> Param:
         return next(param for param in self._table[one.syscall].params if param.name == one.parameter)

@@ -27,8 +27,8 @@ class Dispatch(Protocol):
         """The call with its arguments checked, under the names that rules know."""
         ...
 
-    def check(self, call: Call) -> Decision:
-        """What policy says before the call is made."""
+    def check(self, call: Call, yes: bool = False) -> Decision:
+        """What policy says before the call is made; with `yes` to whom says it beforehand."""
         ...
 
     def confirms(self, call: Call) -> bool:
@@ -57,7 +57,7 @@ def ready(dispatcher: Dispatch, call: Call, yes: bool) -> Ready | None:
         yes: Whether the caller confirms it beforehand, as far as they may.
     """
     try:
-        decision = dispatcher.check(call)
+        decision = dispatcher.check(call, yes)
     except AgentosError:
         return None
     if not isinstance(decision, NeedsPerson):

@@ -114,7 +114,8 @@ class Nodes:
     def _decision(self, state: RunState, step: Step) -> Decision | None:
         """What policy says; None where the step does not validate, which running it will tell."""
         try:
-            decision = self._dispatcher.check(call_for(state, step))
+            call = call_for(state, step)
+            decision = self._dispatcher.check(call, bool(state.get("yes")) and not call.outside)
         except AgentosError:
             return None
         # A yes that holds beforehand was given to what is named, and here it was told by what was said before.

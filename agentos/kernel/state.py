@@ -35,7 +35,7 @@ class RunState(TypedDict, total=False):
     usage: dict[str, int]
     """Tokens that the planner's model read (`prompt`, of them `cached`) and wrote (`written`)."""
     answered: str
-    """What a plan without steps is: `chat`, `declined`, `asked` or `unplanned`."""
+    """What a plan without steps is: `chat`, `declined`, `asked`, `unsure` or `unplanned`."""
     results: dict[str, dict[str, Json]]
     """By step: what it gave."""
     failures: dict[str, dict[str, str]]

@@ -81,12 +81,14 @@ def act(
 def refused(
     trail: Trail, caller: Caller, name: str, args: Mapping[str, Json], error: DeniedError, *, rule: str = ADMIN
 ) -> None:
-    """Records an act that was refused.
+    """Records an act that was refused, once.
 
     Raises:
         Failed: it could not be recorded.
     """
-    trail.decided(_call(caller, name, args), Denied(rule, str(error)), named=True)
+    if not error.recorded:
+        trail.decided(_call(caller, name, args), Denied(rule, str(error)), named=True)
+        error.recorded = True
 
 
 class Changes:
