@@ -42,7 +42,12 @@ def notes(tmp_path_factory: pytest.TempPathFactory, script: Path) -> Iterator[tu
         roles = {"ada": "admin", "otto": "operator", "vera": "viewer"}
         create = ("keys", "create", "--json")
         keys = {user: str(agentos.json(*create, "--user", user, "--role", role)["key"]) for user, role in roles.items()}
-        agentos.json("mcp", "add", "notes", "--env", "NOTES_KEY=s3same", "--json", *server("good"))
+        # from where it may write its notes
+        added = agentos.popen(
+            "mcp", "add", "notes", "--env", "NOTES_KEY=s3same", "--json", *server("good"), cwd=agentos.home.parent
+        )
+        told = added.communicate(timeout=120)
+        assert added.returncode == 0, told
         yield agentos, found[0], keys
         kill(agentos)
         assert process.stderr
