@@ -20,7 +20,7 @@ from agentos.tracing import Tracing, span
 
 from .live import running
 
-pytest.importorskip("opentelemetry.sdk")
+pytest.importorskip("opentelemetry.sdk", reason="OpenTelemetry is not installed: pip install .[otel]")
 MARKER = "zanzibar-4711"
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentos.redact import find
-from tests.redact.test_find import marked, told
+from tests.redact.marks import alone, as_marked
 
 HELD = r"""
 门禁密码[[PASSWORD:2580#]]
@@ -80,11 +79,9 @@ verification code expires in 300 seconds
 
 @pytest.mark.parametrize("line", HELD)
 def test_what_is_private_is_found(line: str) -> None:
-    text, wanted = marked(line.replace("¶", "\n"))
-    assert told(text, find(text)) == wanted
+    as_marked(line)
 
 
 @pytest.mark.parametrize("line", NEAR)
 def test_what_only_looks_private_is_left_alone(line: str) -> None:
-    text = line.replace("¶", "\n")
-    assert told(text, find(text)) == []
+    alone(line)

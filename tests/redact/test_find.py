@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import random
-import re
 
 import pytest
 
-from agentos.redact import KINDS, Entity, find
-
-MARK = re.compile(r"\[\[([A-Z_]+):(.*?)\]\](?!\])")
+from agentos.redact import KINDS, find
+from tests.redact.marks import marked, told
 
 HELD = r"""
 Please email [[EMAIL:jane.doe+news@mail.example.co.uk]] before noon.
@@ -188,16 +186,6 @@ docker run -p 8080:80 nginx
 mkdir -p /data/x && ssh -p 2222 host
 password: <PASSWORD_1>, <EMAIL_1> and <PHONE_2>
 """.strip("\n").split("\n")
-
-
-def marked(line: str) -> tuple[str, list[tuple[str, str]]]:
-    """The text without its marks, and what they mark; `~` is a character of no width."""
-    line = line.replace("~", "\u200b")
-    return MARK.sub(r"\2", line), MARK.findall(line)
-
-
-def told(text: str, found: list[Entity]) -> list[tuple[str, str]]:
-    return [(entity.kind, text[entity.start : entity.end]) for entity in found]
 
 
 @pytest.mark.parametrize("line", HELD)

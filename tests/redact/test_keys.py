@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentos.redact import find
-from tests.redact.test_find import marked, told
+from tests.redact.marks import alone, as_marked
 
 HELD = r"""
 https://api.telegram.org/bot[[API_KEY:7120394851:AAHk3vTzR8wYq2nHs5LdXb9mCp7fJe4tUaQ]]/getMe
@@ -53,11 +52,9 @@ Use `ghp_` tokens or `github_pat_` ones
 
 @pytest.mark.parametrize("line", HELD)
 def test_what_is_private_is_found(line: str) -> None:
-    text, wanted = marked(line.replace("¶", "\n"))
-    assert told(text, find(text)) == wanted
+    as_marked(line)
 
 
 @pytest.mark.parametrize("line", NEAR)
 def test_what_only_looks_private_is_left_alone(line: str) -> None:
-    text = line.replace("¶", "\n")
-    assert told(text, find(text)) == []
+    alone(line)

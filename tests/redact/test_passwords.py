@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentos.redact import find
-from tests.redact.test_find import marked, told
+from tests.redact.marks import alone, as_marked
 
 HELD = r"""
 BAIDU_MAP_AK=[[API_KEY:Gk3vTzR8wYq2nHs5LdXb9mCp7fJe4tUa]]
@@ -306,11 +305,9 @@ passing grade1
 
 @pytest.mark.parametrize("line", HELD)
 def test_what_is_private_is_found(line: str) -> None:
-    text, wanted = marked(line.replace("¶", "\n"))
-    assert told(text, find(text)) == wanted
+    as_marked(line)
 
 
 @pytest.mark.parametrize("line", NEAR)
 def test_what_only_looks_private_is_left_alone(line: str) -> None:
-    text = line.replace("¶", "\n")
-    assert told(text, find(text)) == []
+    alone(line)

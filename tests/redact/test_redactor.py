@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from agentos.redact import Redactor, find
-from tests.redact.test_find import HELD, marked
+from tests.redact.marks import marked
+from tests.redact.test_find import HELD
 
 
 def test_one_value_has_one_placeholder_for_as_long_as_the_redactor_lasts() -> None:

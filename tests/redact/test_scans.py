@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentos.redact import find
-from tests.redact.test_find import marked, told
+from tests.redact.marks import marked, told
 
 HELD = [
     "公民身份号码 [[ID_CARD:1101O5 199OO3 07OO1X]]",

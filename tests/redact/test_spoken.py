@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentos.redact import find
-from tests.redact.test_find import marked, told
+from tests.redact.marks import marked, told
 
 HELD = r"""
 phone: [[PHONE:six four six, double two one, eight eight oh four]]

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from agentos.redact import Redactor, Restored, Stream
-from tests.redact.test_find import HELD, NEAR, marked
+from tests.redact.marks import marked
+from tests.redact.test_find import HELD, NEAR
 
 LINE = "MIIEowIBAAKCAQEA0Z3VS5JJcds3xfnBygWyF0qJbGzYwK2n7Q1s\n"
 PEM = f"-----BEGIN PRIVATE KEY-----\n{LINE * 20}-----END PRIVATE KEY-----"
